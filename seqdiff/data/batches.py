@@ -1,0 +1,64 @@
+"""Batches of tokens, and the order in which windows are visited."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from seqdiff.streams import seed_of
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clean tokens and what each position counts.
+
+    `tokens` (B, L) int64: symbols, `mask` where the source is unknown, `pad` past the end.
+    `weight` (B, L) float32: 0 where a position is not scored (always so at masks and pads), below 1
+    where it counts less (soft-masked repeats), else 1.
+    """
+
+    tokens: Int[Tensor, "B L"]
+    weight: Float[Tensor, "B L"]
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    def to(self, device: torch.device | str) -> "Batch":
+        return Batch(self.tokens.to(device, non_blocking=True), self.weight.to(device, non_blocking=True))
+
+
+class Shuffled:
+    """A shuffled order over `size` items, epoch after epoch, that any position can be read from.
+
+    Position p of the endless stream is item `permutation(seed, p // size)[p % size]`: nothing to save,
+    so a run resumes in the middle of an epoch from its step number alone.
+
+    >>> order = Shuffled(3, seed=0)
+    >>> sorted(order.items(np.arange(3, 6)).tolist())
+    [0, 1, 2]
+    """
+
+    def __init__(self, size: int, seed: int):
+        if size < 1:
+            raise ValueError("nothing to shuffle")
+        self.size, self.seed = size, seed
+        self._permutations: dict[int, np.ndarray] = {}
+
+    def items(self, positions: np.ndarray) -> np.ndarray:
+        """The items at positions of the stream, int64."""
+        epochs, offsets = np.divmod(np.asarray(positions, np.int64), self.size)
+        items = np.empty_like(offsets)
+        for epoch in np.unique(epochs):
+            chosen = epochs == epoch
+            items[chosen] = self._permutation(int(epoch))[offsets[chosen]]
+        return items
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if epoch not in self._permutations:
+            if len(self._permutations) > 1:
+                self._permutations.pop(min(self._permutations))
+            rng = np.random.Generator(np.random.Philox(seed_of(self.seed, "order", epoch)))
+            self._permutations[epoch] = rng.permutation(self.size)
+        return self._permutations[epoch]
