@@ -1,0 +1,171 @@
+"""The run directory, schema 1: everything a run leaves, written atomically, without pickle.
+
+    runs/NAME/
+      recipe.yaml               the resolved recipe and the version that wrote it
+      model.safetensors         the moving-average weights that did best on validation, and what they are
+      resume/state.safetensors  raw and averaged weights, optimizer state, step: one file, so one whole save
+      metrics.jsonl             one object a logged step
+
+Loading a run from a stranger executes no code: the files are YAML, JSON and safetensors.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from seqdiff import __version__, recipe
+from seqdiff.errors import ConfigError, DataError, TrainingError
+from seqdiff.files import explain, replacing
+from seqdiff.recipe import Recipe
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What weights are: kept in the header of model.safetensors."""
+
+    alphabet: str
+    context: int
+    data: str
+    """What was learned from, for people."""
+    data_checksum: str
+    step: int
+    nats_per_symbol: float | None = None
+    """The bound on the validation windows, None when the run was stopped before its first validation."""
+    standard_error: float | None = None
+    schema: int = SCHEMA
+    written_by: str = field(default_factory=lambda: f"seqdiff {__version__}")
+
+
+class RunFolder:
+    """A run directory, for the one process that writes it and for all that read it."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @property
+    def recipe_file(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    @property
+    def weights_file(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def state_file(self) -> Path:
+        return self.path / "resume" / "state.safetensors"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one training. TrainingError if another process does."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held until the block ends
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be written: {explain(error)}") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TrainingError(
+                    f"{self.path}: another process is training into this folder; wait for it, or choose another --out"
+                ) from None
+            except OSError:
+                pass  # a file system without locks: nothing to hold
+            yield
+
+    def write_recipe(self, resolved: Recipe) -> None:
+        with replacing(self.recipe_file) as file:
+            file.write_text(resolved.model_copy(update={"written_by": f"seqdiff {__version__}"}).to_yaml())
+
+    def read_recipe(self) -> Recipe:
+        """The recipe of the run; ConfigError when this is no run directory."""
+        if not self.recipe_file.is_file():
+            raise ConfigError(f"{self.path}: no run directory (it has no recipe.yaml); `seqdiff train` makes one")
+        try:
+            values = yaml.safe_load(self.recipe_file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{self.recipe_file}: cannot be read: {error}") from error
+        if not isinstance(values, dict):
+            raise ConfigError(f"{self.recipe_file}: damaged: holds no settings")
+        return recipe.parse(values, str(self.recipe_file))
+
+    def write_weights(self, weights: Mapping[str, Tensor], provenance: Provenance) -> None:
+        metadata = {"seqdiff": json.dumps(asdict(provenance))}
+        _save(self.weights_file, weights, metadata)
+
+    def read_weights(self, denoiser: nn.Module) -> Provenance:
+        """Load the weights into `denoiser`. DataError when the file is missing, damaged, or of another network."""
+        tensors, metadata = _load(self.weights_file)
+        if "seqdiff" not in metadata:
+            raise DataError(f"{self.weights_file}: not written by seqdiff (its header says nothing of the run)")
+        values = json.loads(metadata["seqdiff"])
+        if values.get("schema", 0) > SCHEMA:
+            raise DataError(f"{self.weights_file}: schema {values['schema']} is newer than this seqdiff understands")
+        try:
+            provenance = Provenance(**values)
+            denoiser.load_state_dict(tensors)
+        except (RuntimeError, TypeError) as error:
+            raise DataError(f"{self.weights_file}: does not fit the run's recipe.yaml: {error}") from error
+        return provenance
+
+    def write_state(self, tensors: Mapping[str, Tensor], position: Mapping[str, Any]) -> None:
+        """One whole save of a training: tensors and where it stands, in one file."""
+        _save(self.state_file, tensors, {"seqdiff": json.dumps({"schema": SCHEMA, **position})})
+
+    def read_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors, metadata = _load(self.state_file)
+        position = json.loads(metadata.get("seqdiff", "{}"))
+        if position.get("schema") != SCHEMA:
+            raise TrainingError(f"{self.state_file}: schema {position.get('schema')} cannot be resumed by this seqdiff")
+        return tensors, position
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The logged lines; a last line cut short by a crash is left out."""
+        rows = []
+        if self.metrics_file.is_file():
+            for line in self.metrics_file.read_text().splitlines():
+                try:
+                    rows.append(json.loads(line))
+                except json.JSONDecodeError:
+                    continue
+        return rows
+
+    def keep_metrics(self, up_to_step: int) -> None:
+        """Drop the lines a resumed run is about to write again."""
+        rows = [row for row in self.read_metrics() if row["step"] <= up_to_step]
+        with replacing(self.metrics_file) as file:
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as file:
+        try:
+            save_file(whole, file, metadata)
+        except SafetensorError as error:
+            raise DataError(f"{path}: cannot be written: {error}") from error
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; has this run saved yet?")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: damaged or cut short: {error}") from error

@@ -1,0 +1,222 @@
+"""The whole run as one frozen value, read from one complete YAML file.
+
+`data`, `process` and `denoiser` are the unions of their packages, told apart by `kind`. Every wrong setting
+is reported with its place and, where one is near, the setting that was meant.
+"""
+
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import Field, model_validator
+
+from seqdiff import resources
+from seqdiff.config import Config
+from seqdiff.denoisers import DenoiserConfig
+from seqdiff.diffusion.processes import ProcessConfig
+from seqdiff.errors import ConfigError
+from seqdiff.modalities import ModalityConfig
+
+SCHEMA = 1
+
+
+class Training(Config):
+    """How the network is trained. Sizes are of the global batch, whatever the number of processes."""
+
+    steps: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    """Windows a step."""
+    micro_batch_size: Annotated[int, Field(ge=1)] | None = None
+    """Windows a forward pass on one process; gradients are accumulated. None: the process's whole share."""
+    learning_rate: Annotated[float, Field(gt=0)]
+    final_learning_rate: Annotated[float, Field(ge=0)] = 0.0
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Not applied to norms, biases, embeddings, A_log and D."""
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
+    """Largest global norm of the gradient."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the moving average of the weights, which is what is validated and shipped; 0 is none."""
+    validate_every: Annotated[int, Field(ge=1)] = 1000
+    validation_windows: Annotated[int, Field(ge=2)] = 256
+    save_every: Annotated[int, Field(ge=1)] = 1000
+    log_every: Annotated[int, Field(ge=1)] = 10
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16` is autocast on GPUs; logits and loss stay float32."""
+    compile: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Training":
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps ({self.warmup_steps}) is longer than the run ({self.steps} steps)")
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError("final_learning_rate is above learning_rate")
+        return self
+
+
+class Recipe(Config):
+    """One run: what is learned from, what is learned, with which network, and how."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = SCHEMA
+    written_by: str = ""
+    """The version that wrote a run's recipe.yaml; not part of what a recipe is."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: ModalityConfig
+    process: ProcessConfig
+    denoiser: DenoiserConfig
+    training: Training
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "Recipe":
+        if self.process.needs_time and not self.denoiser.takes_time:
+            raise ValueError(f"process {self.process.kind!r} needs a denoiser that takes time; {self.denoiser.kind!r} does not")
+        if self.denoiser.equivariant and not self.data.alphabet.complementary:
+            raise ValueError(
+                f"denoiser {self.denoiser.kind!r} is equivariant to the reverse complement, which {self.data.alphabet.name} has not"
+            )
+        return self
+
+    def to_yaml(self) -> str:
+        """The complete recipe as YAML, defaults written out."""
+        values = self.model_dump(mode="json", by_alias=True)
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+
+    def differences(self, other: "Recipe") -> list[str]:
+        """Settings in which two recipes differ, as lines `training.steps: 100 -> 200`."""
+        mine, theirs = (_flat(r.model_dump(mode="json", exclude={"written_by", "name"})) for r in (self, other))
+        return [
+            f"{key}: {mine.get(key, 'absent')} -> {theirs.get(key, 'absent')}"
+            for key in dict.fromkeys([*mine, *theirs])
+            if mine.get(key, "absent") != theirs.get(key, "absent")
+        ]
+
+
+def names() -> list[str]:
+    """The recipes that come with seqdiff."""
+    return sorted(path.stem for path in resources.folder("configs").glob("*.yaml"))
+
+
+def find(recipe: str) -> Path:
+    """The YAML file of a recipe given by name or by path; ConfigError lists what there is."""
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such recipe file")
+        return path
+    shipped = resources.folder("configs") / f"{recipe}.yaml"
+    if not shipped.is_file():
+        near = difflib.get_close_matches(recipe, names(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names())}"
+        raise ConfigError(f"{recipe}: no recipe of this name; {hint} (or give the path of a YAML file)")
+    return shipped
+
+
+def load(recipe: str, settings: Sequence[str] = ()) -> Recipe:
+    """A recipe by name or path with `a.b=c` settings applied. Raises ConfigError for every wrong setting."""
+    path = find(recipe)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        where = f" line {place.line + 1}" if place else ""
+        raise ConfigError(f"{path}:{where} is no valid YAML: {getattr(error, 'problem', error)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping of settings, this is {type(values).__name__}")
+    for setting in settings:
+        _apply(values, setting)
+    return parse(values, str(path))
+
+
+def parse(values: dict[str, Any], source: str) -> Recipe:
+    """A recipe from plain values; ConfigError names every wrong setting with its `source`."""
+    version = values.get("schema", SCHEMA)
+    if isinstance(version, int) and version > SCHEMA:
+        raise ConfigError(
+            f"{source}: schema {version} is newer than this seqdiff understands ({SCHEMA}); upgrade seqdiff"
+        )
+    try:
+        return Recipe.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise ConfigError("\n".join(f"{source}: {_explain(e)}" for e in error.errors())) from error
+
+
+def _apply(values: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {setting}: write it as key.key=value, like training.steps=1000")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting}: the value is no valid YAML") from error
+    *path, last = key.strip().split(".")
+    place = values
+    for part in path:
+        if not isinstance(place.setdefault(part, {}), dict):
+            raise ConfigError(f"--set {setting}: {part!r} is a single value and has no settings inside")
+        place = place[part]
+    place[last] = value
+    if key.startswith("data.") and last in ("fasta", "genome"):
+        place.pop({"fasta": "genome", "genome": "fasta"}[last], None)
+
+
+def _explain(error: Any) -> str:
+    """One pydantic error in our words: `denoiser.detph: no such setting; did you mean 'depth'?`"""
+    location, owner = _resolve(error["loc"])
+    place = ".".join(map(str, location)) or "recipe"
+    match error["type"]:
+        case "extra_forbidden":
+            known = [f.alias or n for n, f in owner.model_fields.items()] if owner else []
+            near = difflib.get_close_matches(str(location[-1]), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            return f"{place}: no such setting; {hint}"
+        case "missing":
+            return f"{place}: missing"
+        case "union_tag_invalid":
+            return f"{place}.kind: {error['ctx']['tag']!r} is none of {error['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{place}.kind: missing"
+        case "value_error":
+            return f"{place}: {error['ctx']['error']}"
+        case _:
+            return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}, not {error['input']!r}"
+
+
+def _resolve(location: tuple[int | str, ...]) -> tuple[list[int | str], type[pydantic.BaseModel] | None]:
+    """The location without pydantic's union tags, and the class that holds its last part."""
+    owner: type[pydantic.BaseModel] | None = Recipe
+    cleaned: list[int | str] = []
+    members: list[type[pydantic.BaseModel]] = []
+    for part in location:
+        tagged = [m for m in members if m.model_fields.get("kind") and m.model_fields["kind"].default == part]
+        if len(members) > 1 and tagged:
+            owner, members = tagged[0], []
+            continue
+        if members:
+            owner = members[0] if len(members) == 1 else None
+        cleaned.append(part)
+        field = owner.model_fields.get(str(part)) if owner else None
+        if owner and field is None:
+            field = next((f for f in owner.model_fields.values() if f.alias == part), None)
+        members = _classes(field.annotation) if field else []
+    return cleaned, owner
+
+
+def _classes(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, Annotated):
+        return [c for part in typing.get_args(annotation) for c in _classes(part)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel) else []
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix[:-1]: values}
+    return {k: v for key, value in values.items() for k, v in _flat(value, f"{prefix}{key}.").items()}
