@@ -1,0 +1,139 @@
+"""seqdiff infill"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqdiff.cli import options
+from seqdiff.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqdiff.alphabet import Alphabet
+    from seqdiff.data.fasta import Output
+    from seqdiff.data.intervals import Interval
+    from seqdiff.inference.infill import Infilled
+
+FORMATS = ("fasta", "fastq", "table")
+
+
+def command(
+    fasta: options.Fasta,
+    model: options.ModelRun = None,
+    output: options.Output = None,
+    bed: Annotated[Path | None, typer.Option("--bed", help="Mask and fill these spans only (BED).")] = None,
+    region: Annotated[
+        list[str] | None, typer.Option("--region", help="Mask and fill this span only: NAME:START-END, 1-based.")
+    ] = None,
+    clip: Annotated[bool, typer.Option("--clip", help="Cut spans that run past the end of a record.")] = False,
+    sampler: Annotated[str, typer.Option("--sampler", help="ancestral, exact or confident.")] = "ancestral",
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Network calls a window may take (not with exact).")
+    ] = None,
+    temperature: Annotated[float, typer.Option("--temperature", help="Below 1 sharper, above 1 flatter.")] = 1.0,
+    top_p: Annotated[float, typer.Option("--top-p", help="Draw from the likeliest letters of this mass.")] = 1.0,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Fillings of each record.")] = 1,
+    format: Annotated[str | None, typer.Option("--format", help="fasta, fastq or table; default: by name.")] = None,
+    duplicates: options.Duplicates = "error",
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Fill the unknown letters of sequences and change nothing else.
+
+    N is filled with any letter, an ambiguity code (R, Y, ...) with one it stands for. In FASTQ output the
+    quality of a filled letter is the Phred of its probability given everything known in its window; the table
+    has one line a filled letter with the probability of each.
+
+    Example: seqdiff infill --fasta gaps.fa --samples 3 -o filled.fa
+    """
+    options.start(threads=threads, quiet=quiet, verbose=verbose)
+    kind = options.one_of("--format", format or _format_of(output), FORMATS)
+    options.one_of("--duplicates", duplicates, ("error", "first", "rename"))
+    from seqdiff import model as models
+    from seqdiff.data.fasta import Output, read_records
+
+    chosen = options.sampler(sampler, steps=steps, temperature=temperature, top_p=top_p)
+    with _readable_twice(fasta, twice=bool(bed or region)) as path:
+        spans = _spans(path, bed, region or [], clip, duplicates) if bed or region else None
+        loaded = models.load(model, device)
+        with options.progress("infill", loaded.alphabet.unit, quiet) as advance, Output(output) as out:
+            if kind == "table":
+                out.write(_table_header(loaded.alphabet))
+            count = records = 0
+            filled = loaded.infill_records(
+                read_records(path, duplicates=duplicates), chosen,
+                seed=seed, samples=samples, spans=spans, source=fasta, progress=advance,
+            )  # fmt: skip
+            for result in filled:
+                write_result(out, result, kind, samples, loaded.alphabet)
+                records += result.replicate == 0
+                count += len(result.positions)
+        models.logger.info("filled %s %ss in %s records", f"{count:,}", loaded.alphabet.unit, f"{records:,}")
+
+
+def _format_of(output: Path | None) -> str:
+    """The format a file name asks for: .fq and .fastq FASTQ, .tsv a table, all else FASTA; .gz on top or not."""
+    suffixes = [] if output is None else [s for s in output.suffixes if s != ".gz"]
+    return {".fq": "fastq", ".fastq": "fastq", ".tsv": "table"}.get(suffixes[-1] if suffixes else "", "fasta")
+
+
+@contextmanager
+def _readable_twice(path: str, twice: bool) -> Iterator[str]:
+    """The path itself, or a temporary copy of stdin when it must be read twice."""
+    if path != "-" or not twice:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(prefix="seqdiff-stdin-") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield copy.name
+
+
+def _spans(
+    path: str, bed: Path | None, regions: list[str], clip: bool, duplicates: str
+) -> "dict[str, list[Interval]]":
+    """Spans to fill by record, checked against the records before anything is written."""
+    from seqdiff.data.fasta import read_records
+    from seqdiff.data.intervals import parse_region, read_bed
+
+    lengths = {record.name: len(record.sequence) for record in read_records(path, duplicates=duplicates)}
+    intervals = read_bed(bed, lengths, clip=clip) if bed else []
+    intervals += [parse_region(text, lengths, clip=clip) for text in regions]
+    if not intervals:
+        raise UsageError(f"{bed}: holds no span to fill")
+    spans: dict[str, list[Interval]] = {}
+    for interval in intervals:
+        spans.setdefault(interval.contig, []).append(interval)
+    return spans
+
+
+def write_result(out: "Output", result: "Infilled", kind: str, samples: int, alphabet: "Alphabet") -> None:
+    from seqdiff.data.fasta import write_record
+    from seqdiff.inference.infill import qualities
+
+    record = result.record
+    if samples > 1:
+        name = f"{record.name}_sample{result.replicate + 1}"
+        record = replace(record, name=name, header=name + record.header[len(result.record.name) :])
+    match kind:
+        case "fasta":
+            write_record(out, record, "fasta")
+        case "fastq":
+            write_record(out, replace(record, quality=qualities(result, alphabet)), "fastq")
+        case "table":
+            for position, letter, row in zip(result.positions.tolist(), result.filled.decode(), result.marginals):
+                shares = "\t".join(f"{p:.6f}" for p in row)
+                out.write(f"{record.name}\t{position + 1}\t{letter}\t{shares}\n".encode("utf-8", "surrogateescape"))
+
+
+def _table_header(alphabet: "Alphabet") -> bytes:
+    return ("name\tposition\tfilled\t" + "\t".join(f"p_{s}" for s in alphabet.symbols) + "\n").encode()

@@ -1,0 +1,89 @@
+"""Options that several commands share, and what they set up."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqdiff.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqdiff.diffusion.samplers import SamplerConfig
+
+Fasta = Annotated[str, typer.Option("--fasta", help="FASTA or FASTQ, plain, gzip or bgzip; - is stdin.")]
+ModelRun = Annotated[
+    Path | None, typer.Option("--model", help="A run directory; default: the small model that ships with seqdiff.")
+]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Where results go; default and -: stdout.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Threads = Annotated[int | None, typer.Option("-@", "--threads", min=1, help="CPU threads; default: all cores.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only errors and warnings on stderr.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr.")]
+Duplicates = Annotated[
+    str, typer.Option("--duplicates", help="Records of the same name: error, first (keep it) or rename.")
+]
+
+
+def start(*, threads: int | None, quiet: bool, verbose: bool) -> None:
+    """Set the number of threads and what is said on stderr."""
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        import torch  # only now: `--help` does not wait for it
+
+        torch.set_num_threads(threads)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("seqdiff: %(message)s"))
+    logger = logging.getLogger("seqdiff")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
+    """The value if it is one of the choices; UsageError lists them otherwise."""
+    if value not in choices:
+        raise UsageError(f"{option} {value}: choose one of {', '.join(choices)}")
+    return value
+
+
+@contextmanager
+def progress(label: str, unit: str, quiet: bool, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal that is advanced by what is done; silence elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} " + unit + "s"),
+        TimeRemainingColumn() if total else TimeElapsedColumn(),
+    ]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def sampler(kind: str, *, steps: int | None, temperature: float, top_p: float) -> "SamplerConfig":
+    """The sampler a command line asks for; a setting that it does not have is a UsageError, never ignored."""
+    import pydantic
+
+    from seqdiff.diffusion.samplers import SAMPLERS
+
+    one_of("--sampler", kind, tuple(SAMPLERS))
+    asked = {"temperature": temperature, "top_p": top_p} | ({} if steps is None else {"steps": steps})
+    try:
+        return SAMPLERS[kind](**asked)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-") if first["loc"] else kind
+        reason = f"the sampler {kind} has no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise UsageError(f"--{name}: {reason}") from error

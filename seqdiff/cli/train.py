@@ -1,0 +1,43 @@
+"""seqdiff train"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqdiff.cli import options
+
+
+def command(
+    recipe: Annotated[str, typer.Argument(help="A recipe that ships with seqdiff (demo, hg38, ...) or a YAML file.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The run directory; default: runs/NAME.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting: --set training.steps=500. Repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last save, if there is one.")] = False,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Train a model from a recipe.
+
+    Ctrl-C or SIGTERM saves and stops; --resume goes on from there to the last bit. On several GPUs:
+    torchrun --nproc-per-node 8 -m seqdiff train hg38
+
+    Example: seqdiff train hg38 --set data.fasta=hg38.fa --out runs/hg38
+    """
+    options.start(threads=threads, quiet=quiet, verbose=verbose)
+    from seqdiff import recipe as recipes
+    from seqdiff.train import loop
+
+    resolved = recipes.load(recipe, settings or [])
+    folder = out or Path("runs") / resolved.name
+    stopped = loop.train(resolved, folder, resume=resume, device=device, quiet=quiet)
+    if stopped.signal:
+        loop.logger.warning(
+            "stopped at step %s, saved; go on with: seqdiff train %s --resume --out %s",
+            f"{stopped.step:,}", folder / "recipe.yaml", folder,
+        )  # fmt: skip
+        raise typer.Exit(128 + stopped.signal)
+    loop.logger.info("the model is in %s", folder)

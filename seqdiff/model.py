@@ -1,0 +1,143 @@
+"""`Model`: what a user holds. A trained network with its alphabet, context and recipe, and the verbs.
+
+>>> model = load()
+>>> [len(filled) for filled in model.infill(["ACGTNNNNACGT", "NNNN"], seed=1)]
+[12, 4]
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from seqdiff import devices
+from seqdiff.alphabet import Alphabet
+from seqdiff.checkpoint import Provenance, RunFolder
+from seqdiff.data.fasta import Record, check_letters
+from seqdiff.data.intervals import Interval
+from seqdiff.denoisers import Denoiser
+from seqdiff.diffusion.likelihood import Elbo, ScorerConfig
+from seqdiff.diffusion.samplers import Ancestral, SamplerConfig
+from seqdiff.inference import infill, score
+from seqdiff.inference.infill import Infilled
+from seqdiff.inference.score import RecordScore
+from seqdiff.recipe import Recipe
+
+logger = logging.getLogger("seqdiff")
+
+SHIPPED = Path(__file__).parent / "pretrained" / "human-chr20"
+"""The small model that comes with the package, so that every command runs right after installation."""
+
+
+class Model:
+    """A trained network ready for use; `load` makes one. Results are reproducible from `seed` alone."""
+
+    def __init__(self, denoiser: Denoiser, recipe: Recipe, provenance: Provenance, device: torch.device):
+        self.denoiser = denoiser.to(device).eval()
+        self.recipe, self.provenance, self.device = recipe, provenance, device
+        self.batch_tokens = 16_384 if device.type == "cpu" else 262_144
+
+    @property
+    def alphabet(self) -> Alphabet:
+        return self.recipe.data.alphabet
+
+    @property
+    def context(self) -> int:
+        """The longest piece of a sequence the network looks at, in letters."""
+        return self.recipe.data.context
+
+    @torch.inference_mode()
+    def denoise(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
+        """Logits over the K symbols at every position, on the device the tokens are on."""
+        moved = None if time is None else time.to(self.device)
+        return self.denoiser(tokens.to(self.device), moved).float().to(tokens.device)
+
+    def infill(
+        self, sequences: Iterable[str], sampler: SamplerConfig | None = None, *, seed: int = 0, samples: int = 1
+    ) -> list[str] | list[list[str]]:
+        """Sequences with their unknown letters filled; a list of `samples` for each when samples > 1."""
+        records = list(_records(sequences))
+        results = [r.record.sequence.decode() for r in self.infill_records(records, sampler, seed=seed, samples=samples)]
+        if samples == 1:
+            return results
+        return [results[first : first + samples] for first in range(0, len(results), samples)]
+
+    def infill_records(
+        self,
+        records: Iterable[Record],
+        sampler: SamplerConfig | None = None,
+        *,
+        seed: int = 0,
+        samples: int = 1,
+        spans: Mapping[str, Sequence[Interval]] | None = None,
+        source: str = "input",
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Infilled]:
+        """Fill records from a file, in their order; see `seqdiff.inference.infill.infill`."""
+        return infill.infill(
+            self._checked(records, source), self.denoise, self.alphabet, self.context, sampler or Ancestral(),
+            seed=seed, samples=samples, spans=spans, batch_tokens=self.batch_tokens, progress=progress,
+        )  # fmt: skip
+
+    def score(self, sequences: Iterable[str], scorer: ScorerConfig | None = None, *, seed: int = 0) -> list[RecordScore]:
+        """A bound on -log p of each sequence with its standard error."""
+        return list(self.score_records(_records(sequences), scorer, seed=seed))
+
+    def score_records(
+        self,
+        records: Iterable[Record],
+        scorer: ScorerConfig | None = None,
+        *,
+        seed: int = 0,
+        source: str = "input",
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[RecordScore]:
+        """Score records from a file, in their order; see `seqdiff.inference.score.score`."""
+        return score.score(
+            self._checked(records, source), self.denoise, self.alphabet, self.context, scorer or Elbo(),
+            seed=seed, batch_tokens=self.batch_tokens, progress=progress,
+        )  # fmt: skip
+
+    def sample_records(
+        self,
+        lengths: Iterable[int],
+        sampler: SamplerConfig | None = None,
+        *,
+        seed: int = 0,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Infilled]:
+        """New sequences: records of nothing but unknown letters, filled."""
+        blanks = infill.unknown_records(lengths, self.alphabet)
+        return self.infill_records(blanks, sampler, seed=seed, progress=progress)
+
+    def sample(self, count: int, length: int, sampler: SamplerConfig | None = None, *, seed: int = 0) -> list[str]:
+        """`count` new sequences of `length` letters."""
+        return [r.record.sequence.decode() for r in self.sample_records([length] * count, sampler, seed=seed)]
+
+    def _checked(self, records: Iterable[Record], source: str) -> Iterator[Record]:
+        for record in records:
+            check_letters(record, self.alphabet, source)
+            yield record
+
+
+def load(run: str | Path | None = None, device: str = "auto") -> Model:
+    """The model of a run directory; without one, the small model that ships with seqdiff."""
+    folder = RunFolder(SHIPPED if run is None else run)
+    recipe = folder.read_recipe()
+    denoiser = recipe.denoiser.build(recipe.data.alphabet.size)
+    provenance = folder.read_weights(denoiser)
+    if run is None:
+        logger.warning(
+            "using the model that ships with seqdiff: %s (%s), trained on %s; it is for trying things out, not for "
+            "science: give your own with --model RUN",
+            recipe.name, provenance.written_by, provenance.data,
+        )  # fmt: skip
+    return Model(denoiser, recipe, provenance, devices.find(device))
+
+
+def _records(sequences: Iterable[str]) -> Iterator[Record]:
+    for number, sequence in enumerate(sequences, 1):
+        yield Record(f"sequence{number}", f"sequence{number}", sequence.encode("ascii", "replace"))

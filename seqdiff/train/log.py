@@ -1,0 +1,91 @@
+"""What a run says while it trains: metrics.jsonl for machines, a bar or lines on stderr for people."""
+
+import json
+import logging
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+logger = logging.getLogger("seqdiff")
+
+
+class Metrics:
+    """Appends one JSON object a line, flushed at once."""
+
+    def __init__(self, path: Path):
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed in close()
+
+    def write(self, **values: Any) -> None:
+        self._file.write(json.dumps(values) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Display:
+    """Loss in bits per symbol, tokens per second and time left: a bar on a terminal, else a line now and then."""
+
+    seconds_between_lines = 20.0
+
+    def __init__(self, name: str, unit: str, steps: int, start: int, quiet: bool = False):
+        self.unit, self.steps, self.quiet = unit, steps, quiet
+        self._last_line = time.monotonic()
+        self._started, self._start = time.monotonic(), start
+        self._valid = ""
+        self._bar: Progress | None = None
+        if not quiet and sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[loss]}"),
+                TextColumn("{task.fields[speed]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._task = self._bar.add_task(f"train {name}", total=steps, completed=start, loss="", speed="")
+            self._bar.start()
+
+    def step(self, step: int, nats: float, tokens_per_second: float) -> None:
+        loss = f"{nats / math.log(2):.4f} bits/{self.unit}{self._valid}"
+        speed = f"{tokens_per_second / 1000:,.1f}k tokens/s"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, loss=loss, speed=speed)
+        elif not self.quiet and time.monotonic() - self._last_line > self.seconds_between_lines:
+            self._last_line = time.monotonic()
+            left = (self._last_line - self._started) / max(1, step - self._start) * (self.steps - step)
+            self._say(f"step {step:,}/{self.steps:,}  {loss}  {speed}  {_duration(left)} left")
+
+    def validation(self, step: int, nats: float, error: float) -> None:
+        bits, plus_minus = nats / math.log(2), error / math.log(2)
+        self._valid = f" (valid {bits:.4f})"
+        if not self.quiet:
+            self._say(
+                f"step {step:,}/{self.steps:,}  validation {bits:.4f} ± {plus_minus:.4f} bits/{self.unit}"
+            )
+
+    def _say(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(3725), _duration(65)
+    ('1:02:05', '1:05')
+    """
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
