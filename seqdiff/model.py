@@ -32,11 +32,25 @@ SHIPPED = Path(__file__).parent / "pretrained" / "human-chr20"
 """The small model that comes with the package, so that every command runs right after installation."""
 
 
+class Frozen:
+    """A denoiser in use: no gradients, float32 logits, tokens moved to its device and logits back."""
+
+    def __init__(self, denoiser: Denoiser, device: torch.device):
+        self.network = denoiser.to(device).eval()
+        self.device = device
+        self.symbols = denoiser.symbols
+
+    @torch.no_grad()
+    def __call__(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
+        moved = None if time is None else time.to(self.device)
+        return self.network(tokens.to(self.device), moved).float().to(tokens.device)
+
+
 class Model:
     """A trained network ready for use; `load` makes one. Results are reproducible from `seed` alone."""
 
     def __init__(self, denoiser: Denoiser, recipe: Recipe, provenance: Provenance, device: torch.device):
-        self.denoiser = denoiser.to(device).eval()
+        self.denoise = Frozen(denoiser, device)
         self.recipe, self.provenance, self.device = recipe, provenance, device
         self.batch_tokens = 16_384 if device.type == "cpu" else 262_144
 
@@ -48,12 +62,6 @@ class Model:
     def context(self) -> int:
         """The longest piece of a sequence the network looks at, in letters."""
         return self.recipe.data.context
-
-    @torch.inference_mode()
-    def denoise(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
-        """Logits over the K symbols at every position, on the device the tokens are on."""
-        moved = None if time is None else time.to(self.device)
-        return self.denoiser(tokens.to(self.device), moved).float().to(tokens.device)
 
     def infill(
         self, sequences: Iterable[str], sampler: SamplerConfig | None = None, *, seed: int = 0, samples: int = 1

@@ -1,0 +1,64 @@
+"""seqdiff evaluate"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqdiff.cli import options
+from seqdiff.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqdiff.evaluate.answer import Table
+
+
+def command(
+    run: Annotated[Path | None, typer.Argument(help="A run directory; default: the model that ships.")] = None,
+    questions: Annotated[
+        list[str] | None, typer.Argument(help="likelihood, recovery, calibration; default: all of them.")
+    ] = None,
+    output: options.Output = None,
+    figures: Annotated[Path | None, typer.Option("--figures", help="A folder for figures as PNG.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting of a question: --set recovery.gaps=100.")
+    ] = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Evaluate a model on the test windows of its own recipe, beside Markov models fitted on its training data.
+
+    likelihood: bits per base with standard error. recovery: letters recovered in gaps of 1 to 256.
+    calibration: whether a probability of 0.9 is right nine times in ten.
+
+    Example: seqdiff evaluate runs/demo likelihood -o evaluation.json --figures figures
+    """
+    options.start(threads=threads, quiet=quiet, verbose=verbose)
+    from seqdiff import model as models
+    from seqdiff.evaluate import QUESTIONS
+    from seqdiff.report import figures as drawing
+
+    for name in questions or []:
+        options.one_of("question", name, tuple(QUESTIONS))
+    changes = _changes(settings or [], tuple(QUESTIONS))
+    asked = [_question(QUESTIONS, name, changes.get(name, {})) for name in questions or QUESTIONS]
+    model = models.load(run, device)
+    data = model.recipe.data.open()
+    answers: dict[str, Any] = {}
+    for question in asked:
+        with options.progress(question.question, "%", quiet, total=100) as advance:
+            answer = question.ask(model, data, _share(advance))
+        answers[answer.question] = answer.summary
+        _show(answer.table())
+        if figures:
+            drawing.draw(figures / f"{answer.question}.png", answer.question, answer.summary)
+    if figures and run is not None and (rows := models.RunFolder(run).read_metrics()):
+        drawing.training_figure(figures / "training.png", rows)
+    if output:
+        from seqdiff.data.output import Output
+
+        header = {"model": str(run) if run else "shipped", "recipe": model.recipe.name, "data": data.source}
+        with Output(output) as out:
+            out.write((json.dumps(header | {"answers": answers}, indent=2) + "\n").encode())
