@@ -7,7 +7,6 @@ A full disk, an error or Ctrl-C leaves the previous file as it was, and nothing 
 
 import contextlib
 import os
-import secrets
 import stat
 import struct
 import sys
@@ -18,6 +17,7 @@ from typing import BinaryIO
 
 from seqdiff.data.source import BGZF_END
 from seqdiff.errors import DataError
+from seqdiff.files import explain, replacing
 
 _BUFFER = 1 << 20
 
@@ -44,15 +44,15 @@ class Output:
         self.path = None if path is None or str(path) in ("-", "/dev/stdout") else Path(path)
         self.name = "standard output" if self.path is None else str(self.path)
         self._compress = self.path is not None and self.path.suffix in (".gz", ".bgz")
-        self._target: Path | None = None
-        self._temporary: Path | None = None
+        self._replacing: contextlib.AbstractContextManager[Path] | None = None
         self._file: BinaryIO | None = None
         self._pending = bytearray()
 
     def __enter__(self) -> "Output":
         try:
-            self._file = self._open()
-        except (OSError, ValueError) as error:
+            self._open()
+        except OSError as error:
+            self._abandon()
             raise self._failure(error) from error
         return self
 
@@ -74,29 +74,21 @@ class Output:
             if kind is None:
                 self._finish()
         finally:
-            self._discard()
+            self._abandon()
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> None:
         if self.path is None:
             if sys.stdout is None:
                 raise DataError("standard output is closed: give -o FILE")
-            return sys.stdout.buffer
+            self._file = sys.stdout.buffer
+            return
         status = self.path.stat() if self.path.exists() else None
         special = status is not None and not stat.S_ISREG(status.st_mode)
         if special or self.path.is_relative_to("/dev") or self.path.is_relative_to("/proc"):
-            return open(self.path, "wb", buffering=_BUFFER)
-        self._target = Path(os.path.realpath(self.path))
-        if not self._target.parent.is_dir():
-            raise DataError(
-                f"cannot write {self.path}: there is no folder {self._target.parent}; make it with mkdir -p"
-            )
-        temporary = self._target.with_name(f".{self._target.name[:40]}.{secrets.token_hex(6)}.part")
-        number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        self._temporary = temporary
-        if status is not None:
-            with contextlib.suppress(OSError):
-                os.fchmod(number, stat.S_IMODE(status.st_mode))
-        return open(number, "wb", buffering=_BUFFER)
+            self._file = open(self.path, "wb", buffering=_BUFFER)  # noqa: SIM115
+            return
+        self._replacing = replacing(os.path.realpath(self.path))
+        self._file = open(self._replacing.__enter__(), "wb", buffering=_BUFFER)  # noqa: SIM115
 
     def _put(self, data: bytes) -> None:
         try:
@@ -113,31 +105,28 @@ class Output:
             self._put(BGZF_END)
         try:
             self._file.flush()
-            if self._temporary is not None:
-                os.fsync(self._file.fileno())
+            if self.path is not None:
                 self._file.close()
-                os.replace(self._temporary, self._target)
-                self._temporary = None
-                _sync_folder(self._target.parent)
         except BrokenPipeError:
             raise
         except OSError as error:
             raise self._failure(error) from error
+        if self._replacing is not None:
+            finishing, self._replacing = self._replacing, None
+            finishing.__exit__(None, None, None)
 
-    def _discard(self) -> None:
-        """Closes the file; removes what was not finished."""
+    def _abandon(self) -> None:
+        """Closes the file and removes what was not finished."""
         if self.path is not None and self._file is not None:
-            with contextlib.suppress(OSError):  # flushing what cannot be written fails again
+            with contextlib.suppress(OSError):  # what could not be flushed before fails again
                 self._file.close()
-        if self._temporary is not None:
-            with contextlib.suppress(OSError):
-                self._temporary.unlink()
-            self._temporary = None
+        if self._replacing is not None:
+            stopped = GeneratorExit()
+            self._replacing.__exit__(GeneratorExit, stopped, None)
+            self._replacing = None
 
-    def _failure(self, error: Exception) -> DataError:
-        reason = getattr(error, "strerror", None) or str(error)
-        kept = "; the file that was there is unchanged" if self._target and self._target.exists() else ""
-        return DataError(f"cannot write {self.name}: {reason}{kept}")
+    def _failure(self, error: OSError) -> DataError:
+        return DataError(f"cannot write {self.name}: {explain(error)}")
 
 
 _BGZF_TEXT = 0xFF00
@@ -158,13 +147,3 @@ def bgzf_block(text: bytes, level: int = 6) -> bytes:
             break
     head = struct.pack("<4BI2BH2BHH", 31, 139, 8, 4, 0, 0, 255, 6, 66, 67, 2, len(body) + 25)
     return head + body + struct.pack("<II", zlib.crc32(text), len(text))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename survive a power cut, where the file system can."""
-    with contextlib.suppress(OSError):
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)

@@ -230,7 +230,7 @@ def _open(path: str | Path) -> BinaryIO | None:
 
 
 def _missing(path: Path) -> str:
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return f"there is no file {path}: its folder {path.parent} does not exist"
     try:
         near = difflib.get_close_matches(path.name, os.listdir(path.parent), cutoff=0.6)
