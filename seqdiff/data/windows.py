@@ -1,0 +1,156 @@
+"""Fixed windows of a genome: which there are, and what they look like to a model.
+
+    intervals of a split -> whole tiles -> those with few unknowns -> codes -> tokens and weights
+
+A window never leaves the interval that it was tiled from, jittered or not: what is outside a split's
+intervals cannot be seen through its windows.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+
+from seqdiff.data.batches import Batch
+from seqdiff.data.genome import SOFT_MASKED, Genome
+from seqdiff.data.intervals import Interval
+from seqdiff.streams import seed_of
+
+
+class Windows:
+    """Windows of `length` bases that tile `intervals`, as batches.
+
+    An interval shorter than `length` (a short contig, mostly) gives one window, padded on the right; of a
+    longer one, the rest that fills no tile is left to jitter. Windows of which more than `max_unknown` is
+    unknown are left out; unknown bases of the others are masks of weight 0. In training, soft-masked
+    bases weigh `repeat_weight`; in evaluation every known base weighs 1, so that results of models
+    trained with different weights compare.
+    """
+
+    def __init__(
+        self,
+        genome: Genome,
+        intervals: list[Interval],
+        length: int,
+        *,
+        max_unknown: float = 0.1,
+        repeat_weight: float = 1.0,
+    ):
+        self.genome, self.length = genome, length
+        self._most_unknown = max_unknown
+        order = {contig: index for index, contig in enumerate(genome.contigs)}
+        tiles = np.concatenate(
+            [np.empty((0, 5), np.int64)]
+            + [_tile(order[contig], start, end, length) for contig, start, end in intervals]
+        )
+        unknown = genome.unknown(tiles[:, 0], tiles[:, 1], tiles[:, 2])
+        spans = tiles[:, 2] - tiles[:, 1]
+        kept = (unknown <= max_unknown * spans) & (unknown < spans)
+        self._contig, self._start, end, self._low, self._high = tiles[kept].T.copy()
+        self._span = end - self._start
+        self.bases = int((spans - unknown)[kept].sum())
+        """Known bases in all windows."""
+        symbols = genome.alphabet.size
+        codes = np.arange(256, dtype=np.uint8)
+        tokens, flags = codes & ~np.uint8(SOFT_MASKED), codes & SOFT_MASKED
+        known = tokens < symbols
+        self._complement = np.where(known, (symbols - 1 - tokens) | flags, codes)
+        self._evaluation_weight = known.astype(np.float32)
+        self._training_weight = np.where(flags > 0, np.float32(repeat_weight), np.float32(1)) * known
+
+    def __len__(self) -> int:
+        return len(self._start)
+
+    def batch(self, items: Int[np.ndarray, "B"]) -> Batch:
+        """The windows `items` exactly as tiled, for evaluation."""
+        items = np.asarray(items)
+        codes = self._codes(items, self._start[items])
+        return self._batch(codes, self._evaluation_weight)
+
+    def augmented(
+        self,
+        items: Int[np.ndarray, "B"],
+        positions: Int[np.ndarray, "B"],
+        *,
+        seed: int,
+        reverse_complement: bool,
+    ) -> Batch:
+        """The windows `items`, each moved and perhaps turned, for training.
+
+        A window moves to a uniformly drawn place at most half its length away and inside its interval,
+        unless too much is unknown there, and is read from the other strand half of the time. What is
+        drawn for row i depends on `seed` and `positions[i]` (its place in the stream of training rows)
+        alone: neither on batch size nor on its neighbours.
+        """
+        items, positions = np.asarray(items), np.asarray(positions)
+        moved = self._moved(items, _uniform(seed, "jitter", positions))
+        unknown = self.genome.unknown(self._contig[items], moved, moved + self._span[items])
+        start = np.where(unknown <= self._most_unknown * self._span[items], moved, self._start[items])
+        codes = self._codes(items, start)
+        if reverse_complement:
+            turned = _uniform(seed, "strand", positions) < 0.5
+            codes[turned] = self._turned(codes[turned], self._span[items[turned]])
+        return self._batch(codes, self._training_weight)
+
+    def _moved(self, items: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+        """Starts of the jittered windows."""
+        start, span = self._start[items], self._span[items]
+        half = self.length // 2
+        first = np.maximum(start - half, self._low[items])
+        last = np.minimum(start + half, self._high[items] - span)
+        moved = first + (uniforms * (last - first + 1)).astype(np.int64)
+        assert (self._low[items] <= moved).all()
+        assert (moved + span <= self._high[items]).all()
+        return moved
+
+    def _codes(self, items: np.ndarray, starts: np.ndarray) -> UInt8[np.ndarray, "B L"]:
+        """Codes of the windows from `starts`, padded on the right where a window is short."""
+        spans = self._span[items]
+        whole = spans == self.length
+        if whole.all():
+            return self.genome.gather(self._contig[items], starts, self.length)
+        codes = np.full((len(items), self.length), self.genome.alphabet.pad, np.uint8)
+        codes[whole] = self.genome.gather(self._contig[items[whole]], starts[whole], self.length)
+        for row in np.flatnonzero(~whole):
+            one = slice(row, row + 1)
+            span = int(spans[row])
+            codes[row, :span] = self.genome.gather(self._contig[items[one]], starts[one], span)[0]
+        return codes
+
+    def _turned(self, codes: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """The other strand; pads stay on the right."""
+        turned = self._complement[codes[:, ::-1]]
+        for row in np.flatnonzero(spans < self.length):
+            turned[row] = np.roll(turned[row], spans[row] - self.length)
+        return turned
+
+    def _batch(self, codes: np.ndarray, weight: np.ndarray) -> Batch:
+        tokens = (codes & ~np.uint8(SOFT_MASKED)).astype(np.int64)
+        return Batch(torch.from_numpy(tokens), torch.from_numpy(weight[codes]))
+
+
+def _tile(contig: int, start: int, end: int, length: int) -> Int[np.ndarray, "N 5"]:
+    """Rows (contig, start, end, low, high): the tiles of an interval and the interval itself."""
+    if end <= start:
+        return np.empty((0, 5), np.int64)
+    span = min(length, end - start)
+    starts = np.arange(start, end - span + 1, span)
+    rows = np.empty((len(starts), 5), np.int64)
+    rows[:, 0], rows[:, 3], rows[:, 4] = contig, start, end
+    rows[:, 1], rows[:, 2] = starts, starts + span
+    return rows
+
+
+def _uniform(seed: int, purpose: str, positions: np.ndarray) -> np.ndarray:
+    """A uniform in [0, 1) for each position, (B,) float64, from (seed, purpose, position) alone.
+
+    The finalizer of SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) over a counter:
+    one vector operation where a generator a row would cost more than reading the windows.
+    """
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed_of(seed, purpose)) + (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return (z >> np.uint64(11)) * 2.0**-53
