@@ -1,0 +1,80 @@
+"""The only place where something is drawn: first which positions (`lowest`), then their values (`values`).
+
+Drawing in two stages in float64 matters. A single categorical over "stay masked or become v" holds probabilities
+mu_v * (step size); raced in float32 it loses symbols below about 1e-7, which lowers the entropy of what is sampled
+(Zheng et al. 2024, arXiv:2409.02908). Here a value is drawn from mu itself, by inverse CDF on 53-bit uniforms.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int, Int64
+from torch import Tensor
+
+from seqdiff.errors import SeqdiffError
+
+
+def lowest(count: Int[Tensor, "B"], among: Bool[Tensor, "B L"], keys: Float[Tensor, "B L"]) -> Bool[Tensor, "B L"]:
+    """The `count` positions with the lowest keys `among` those allowed: exactly that many; ties go to the left.
+
+    With uniform keys it is a uniformly random subset of exactly `count` positions.
+
+    >>> keys = torch.tensor([[0.3, 0.1, 0.2]])
+    >>> lowest(torch.tensor([1]), torch.tensor([[True, False, True]]), keys).tolist()
+    [[False, False, True]]
+    """
+    order = keys.masked_fill(~among, torch.inf).argsort(dim=1, stable=True)
+    first = torch.arange(keys.shape[1], device=keys.device) < count.minimum(among.sum(1))[:, None]
+    return torch.zeros_like(among).scatter(1, order, first)
+
+
+def log_probabilities(
+    logits: Float[Tensor, "N K"],
+    *,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    allowed: Bool[Tensor, "N K"] | None = None,
+) -> tuple[Float64[Tensor, "N K"], Float64[Tensor, "N"]]:
+    """log mu as it is drawn from, and log Z, the log mass of the allowed symbols. Both float64.
+
+    In this order: mu = softmax(logits / temperature); the nucleus, the smallest set of most probable symbols with
+    mass >= `top_p` (Holtzman et al. 2019, arXiv:1904.09751; 1 keeps all, towards 0 it is the argmax); restriction to
+    `allowed` and renormalisation by Z. Where the nucleus holds no allowed symbol the whole mu is restricted instead.
+    Where even that is impossible (Z = 0) all allowed symbols become equally likely and log Z = -inf says so.
+    Each row of `allowed` must allow something. Raises SeqdiffError if the logits are not numbers.
+
+    >>> log_mu, log_z = log_probabilities(torch.zeros(1, 4), allowed=torch.tensor([[True, False, True, False]]))
+    >>> log_mu.exp().tolist(), log_z.exp().tolist()
+    ([[0.5, 0.0, 0.5, 0.0]], [0.5])
+    """
+    whole = torch.log_softmax(logits.double() / temperature, dim=-1)
+    if whole.isnan().any():
+        raise SeqdiffError(
+            "the network's output is not a number (NaN or infinite logits): its weights are damaged or diverged; "
+            "use an earlier checkpoint"
+        )
+    kept = whole if top_p == 1 else _nucleus(whole, top_p)
+    if allowed is None:
+        return kept, kept.new_zeros(len(kept))
+    log_mu = kept.masked_fill(~allowed, -torch.inf)
+    missed = (log_mu == -torch.inf).all(-1, keepdim=True)
+    log_mu = torch.where(missed, whole.masked_fill(~allowed, -torch.inf), log_mu)
+    log_z = torch.logsumexp(log_mu, dim=-1)
+    impossible = (log_z == -torch.inf)[:, None]
+    log_mu = torch.where(impossible, torch.zeros_like(log_mu).masked_fill(~allowed, -torch.inf), log_mu)
+    return torch.log_softmax(log_mu, dim=-1), log_z
+
+
+def _nucleus(log_mu: Float64[Tensor, "N K"], top_p: float) -> Float64[Tensor, "N K"]:
+    ordered, order = log_mu.sort(dim=-1, descending=True, stable=True)
+    before = ordered.exp().cumsum(-1) - ordered.exp()
+    outside = torch.zeros_like(log_mu, dtype=torch.bool).scatter(-1, order, before >= top_p)
+    return torch.log_softmax(log_mu.masked_fill(outside, -torch.inf), dim=-1)
+
+
+def values(log_mu: Float64[Tensor, "N K"], uniforms: Float64[Tensor, "N"]) -> Int64[Tensor, "N"]:
+    """One symbol a row by inverse CDF. A symbol of probability 0 is never drawn.
+
+    >>> values(torch.tensor([[0.5, 0.0, 0.5]], dtype=torch.float64).log(), torch.tensor([0.5], dtype=torch.float64))
+    tensor([2])
+    """
+    below = log_mu.exp().cumsum(-1)
+    return torch.searchsorted(below, (uniforms * below[:, -1])[:, None], right=True)[:, 0]

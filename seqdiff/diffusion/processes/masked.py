@@ -1,0 +1,126 @@
+"""Masked diffusion: letters are hidden at random, the network guesses them from the rest.
+
+With mu the network's distribution at a masked position and S(U) = sum over a set U of masks of -log mu_i(x_i), the
+bound on -log p(x) of a sequence with n letters is (Shi et al. 2024, arXiv:2406.04329; Sahoo et al. 2024,
+arXiv:2406.07524)
+
+    integral over t in (0, 1) of rate(t) E[S(U)], every letter masked with probability m(t)
+    = sum over k = 1..n of (1/k) E[S(U)], U a uniformly random set of exactly k letters
+
+the second form being that of any-order autoregression (Uria et al. 2014, arXiv:1310.1757; Ou et al. 2024,
+arXiv:2406.03736).
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqdiff.config import Config
+from seqdiff.data.batches import Batch
+from seqdiff.diffusion.categorical import lowest
+from seqdiff.diffusion.denoise import Denoise, precise, symbols, widest
+from seqdiff.diffusion.schedule import Linear, Schedule
+from seqdiff.streams import Streams
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Sums, so that micro-batches and processes add up; nats / count is nats a scored position."""
+
+    nats: Float[Tensor, ""]
+    """With gradient."""
+    count: Float[Tensor, ""]
+    """Sum of the position weights."""
+
+
+class Masked(Config):
+    """One draw of the bound for each row, by one of three estimators, all unbiased and without a clamp.
+
+    `exact-count`: k = 1 + floor(n u), exactly k of the row's n letters masked, weight n/k. Smallest variance, never
+    larger than n times the largest -log mu, ln K exactly for a constant network. The default.
+    `bernoulli`: t in (0, 1), each letter masked with probability m(t), weight rate(t), which is unbounded near t = 0
+    (infinite variance in theory). Includes both end terms of a schedule that stops short of 0 or 1 (`end_nats`).
+    `discrete`: the same with T steps, t = i/T and weight T (m(t) - m(t - 1/T)) / m(t) (Austin et al. 2021,
+    arXiv:2107.03006): the bound of the sampler that takes these steps, above the continuous one by O(1/T).
+
+    The uniform u of each row comes from the strata of `rng`, spread over the global batch.
+    """
+
+    kind: Literal["masked"] = "masked"
+    estimator: Literal["exact-count", "bernoulli", "discrete"] = "exact-count"
+    schedule: Schedule | None = None
+    """Of `bernoulli` and `discrete` (default linear). The exact count has none."""
+    steps: Annotated[int, Field(ge=1)] | None = None
+    """T, of `discrete`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Masked":
+        if self.estimator == "exact-count" and self.schedule is not None:
+            raise ValueError("estimator exact-count has no schedule: remove it, or choose bernoulli or discrete")
+        if (self.estimator == "discrete") != (self.steps is not None):
+            raise ValueError("steps belongs to estimator discrete, which needs it")
+        return self
+
+    @property
+    def needs_time(self) -> bool:
+        """Whether the network must be told t: the posterior of a masked letter does not depend on it."""
+        return False
+
+    def loss(self, denoise: Denoise, batch: Batch, rng: Streams) -> Loss:
+        """Nats and weight summed over the batch. Masks and pads are never masked, scored or changed.
+
+        Letters of weight 0 are masked like all others, but not scored.
+        """
+        mask = symbols(denoise, batch.tokens)
+        masked, factor = self.corrupt(batch.tokens < mask, rng)
+        logits = denoise(batch.tokens.masked_fill(masked, mask))
+        targets = batch.tokens.masked_fill(~masked, IGNORED)
+        nats = F.cross_entropy(
+            precise(logits).flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
+        ).view_as(targets)
+        wide = widest(batch.tokens.device)
+        count = batch.weight.sum(dtype=wide)
+        total = (nats * (batch.weight * factor[:, None]).to(nats.dtype)).sum()
+        if self.estimator == "bernoulli":
+            total = total + (count * self._curve.end_nats(mask)).to(total.dtype)
+        return Loss(total, count)
+
+    def corrupt(self, known: Bool[Tensor, "B L"], rng: Streams) -> tuple[Bool[Tensor, "B L"], Float[Tensor, "B"]]:
+        """Which of the known letters are masked, and the factor of their cross-entropy. float64."""
+        device, wide = known.device, widest(known.device)
+        u, keys = rng.strata().to(device, wide), rng.rand(known.shape[1]).to(device, wide)
+        if self.estimator == "exact-count":
+            n = known.sum(1)
+            k = exact_count(u, n)
+            return lowest(k, known, keys), n / k
+        if self.estimator == "bernoulli":
+            share, factor = self._curve.masked(u), self._curve.rate(u)
+        else:
+            shares = self._curve.grid(self.steps).to(device, wide)
+            step = 1 + (u * self.steps).long().clamp(max=self.steps - 1)
+            share = shares[step]
+            factor = self.steps * (share - shares[step - 1]) / share
+        masked = known & (keys < share[:, None])
+        # A row without masks has no cross-entropy; rate(0) is infinite and would make it 0 * inf.
+        return masked, torch.where(masked.any(1), factor, 0)
+
+    @property
+    def _curve(self) -> Schedule:
+        return self.schedule or Linear()
+
+
+IGNORED = -100
+
+
+def exact_count(u: Float[Tensor, "*shape"], n: Tensor) -> Tensor:
+    """Number of masks 1 + floor(n u) in 1..n for a uniform u in [0, 1); 1 where n is 0.
+
+    >>> exact_count(torch.tensor([0.0, 0.5, 0.999]), torch.tensor([4, 4, 4])).tolist()
+    [1, 3, 4]
+    """
+    return 1 + (u * n).long().minimum(n - 1).clamp(min=0)

@@ -1,0 +1,159 @@
+"""What all samplers share: the contract, and the bookkeeping of a batch that is being filled."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int, Int64
+from pydantic import Field
+from torch import Tensor
+
+from seqdiff.config import Config
+from seqdiff.diffusion import categorical
+from seqdiff.diffusion.denoise import Denoise, symbols
+from seqdiff.diffusion.evidence import Evidence
+from seqdiff.streams import Streams
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a sampler made of each row: tokens on the device they came from, numbers on the CPU."""
+
+    tokens: Int[Tensor, "B L"]
+    log_prob: Float64[Tensor, "B"]
+    """Nats: log probability of the drawn values under the distributions that they were drawn from."""
+    log_weight: Float64[Tensor, "B"]
+    """Nats: sum of log Z over positions drawn from a part of the symbols; 0 without such, -inf if impossible."""
+    calls: Int64[Tensor, "B"]
+    """Network passes that the row took part in."""
+
+
+class Sampler(Config, ABC):
+    """Fills every mask that it may fill and changes nothing else. A row depends on its own stream alone.
+
+    `temperature` and `top_p` change the law that is sampled: mu^(1/temperature), renormalised, then cut to its
+    nucleus (see `categorical.log_probabilities`). At 1 and 1 the law is the model's own.
+    """
+
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @abstractmethod
+    def __call__(
+        self,
+        denoise: Denoise,
+        tokens: Int[Tensor, "B L"],
+        allowed: Bool[Tensor, "B L K"] | None = None,
+        *,
+        rng: Streams,
+    ) -> Filled:
+        """Fills masks. `allowed`: the symbols that each mask may become (None: all).
+
+        A mask that is allowed nothing stays a mask, as context. A single allowed symbol is filled in before all else;
+        of the others, those restricted to a part of the symbols come first, the most restricted first.
+        """
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Values drawn at some positions of some rows, not yet filled in; 0 elsewhere."""
+
+    values: Int64[Tensor, "R L"]
+    log_prob: Float64[Tensor, "R L"]
+    log_z: Float64[Tensor, "R L"]
+
+
+class Filling:
+    """A batch on its way from masks to symbols. Kept on the CPU in float64; only tokens and logits travel."""
+
+    def __init__(
+        self, sampler: Sampler, denoise: Denoise, tokens: Int[Tensor, "B L"], allowed: Bool[Tensor, "B L K"] | None
+    ):
+        self._sampler, self._denoise, self._device = sampler, denoise, tokens.device
+        evidence = Evidence.of(tokens.cpu(), None if allowed is None else allowed.cpu(), symbols(denoise, tokens))
+        self.tokens, self.unfilled = evidence.tokens, evidence.unfilled.clone()
+        self.freedom, self._allowed, self._constrained = evidence.freedom, evidence.allowed, evidence.constrained
+        rows = len(tokens)
+        self._log_prob, self._log_weight = torch.zeros(2, rows, dtype=torch.float64)
+        self._calls = torch.zeros(rows, dtype=torch.int64)
+
+    @torch.no_grad()
+    def look(self, rows: Int64[Tensor, "R"]) -> Float[Tensor, "R L K"]:
+        """One network pass over some rows as they are now."""
+        self._calls[rows] += 1
+        return self._denoise(self.tokens[rows].to(self._device))
+
+    def propose(
+        self,
+        rows: Int64[Tensor, "R"],
+        chosen: Bool[Tensor, "R L"],
+        logits: Float[Tensor, "R L K"],
+        uniforms: Float64[Tensor, "R L"],
+    ) -> Proposal:
+        """Draws a value at each chosen position of `rows`, all of them given the same context."""
+        log_mu, log_z = categorical.log_probabilities(
+            logits[chosen.to(logits.device)].cpu(),
+            temperature=self._sampler.temperature,
+            top_p=self._sampler.top_p,
+            allowed=None if self._allowed is None else self._allowed[rows][chosen],
+        )
+        drawn = categorical.values(log_mu, uniforms[chosen])
+        empty = torch.zeros(chosen.shape, dtype=torch.float64)
+        return Proposal(
+            values=torch.zeros(chosen.shape, dtype=torch.int64).masked_scatter(chosen, drawn),
+            log_prob=empty.masked_scatter(chosen, log_mu.gather(1, drawn[:, None])[:, 0]),
+            log_z=empty.masked_scatter(chosen, log_z),
+        )
+
+    def accept(self, rows: Int64[Tensor, "R"], chosen: Bool[Tensor, "R L"], proposal: Proposal) -> None:
+        """Fills in the chosen positions of `rows`."""
+        self.tokens[rows] = torch.where(chosen, proposal.values.to(self.tokens.dtype), self.tokens[rows])
+        self.unfilled[rows] &= ~chosen
+        row = rows[chosen.nonzero()[:, 0]]
+        self._log_prob.index_add_(0, row, proposal.log_prob[chosen])
+        restricted = chosen & self._constrained[rows]
+        row = rows[restricted.nonzero()[:, 0]]
+        self._log_weight.index_add_(0, row, proposal.log_z[restricted])
+
+    def follow(self, turns: Int64[Tensor, "B L"], uniforms: Float64[Tensor, "B L"]) -> Filled:
+        """Fills position i of row b in the row's pass number `turns[b, i]` (-1: never), values by `uniforms`.
+
+        A row that is finished is not sent to the network any more.
+        """
+        last = turns.amax(1) if turns.shape[1] else turns.new_full((len(turns),), -1)
+        for turn in range(int(last.max()) + 1 if len(last) else 0):
+            rows = (last >= turn).nonzero()[:, 0]
+            chosen = turns[rows] == turn
+            self.accept(rows, chosen, self.propose(rows, chosen, self.look(rows), uniforms[rows]))
+        return self.filled()
+
+    def filled(self) -> Filled:
+        return Filled(self.tokens.to(self._device), self._log_prob, self._log_weight, self._calls)
+
+
+def uniforms(rng: Streams, where: Bool[Tensor, "B L"], columns: int) -> Float64[Tensor, "columns B L"]:
+    """Uniforms at the positions `where`, 0 elsewhere. A row draws as many as it has such positions, so what it gets
+    depends neither on its neighbours nor on the padding to its right.
+    """
+    counts = where.sum(1).tolist()
+    draws = [rng.select([row]).rand(count, columns)[0] for row, count in enumerate(counts)]
+    spread = torch.zeros(*where.shape, columns, dtype=torch.float64)
+    spread[where] = torch.cat([*draws, spread.new_zeros(0, columns)])
+    return spread.movedim(-1, 0)
+
+
+def positions_in_turn(
+    unfilled: Bool[Tensor, "B L"], freedom: Int[Tensor, "B L"], keys: Float64[Tensor, "B L"]
+) -> Int64[Tensor, "B L"]:
+    """The order in which positions are filled: the most restricted first, lower key first; -1 where not unfilled.
+
+    >>> unfilled = torch.tensor([[True, True, True, False]])
+    >>> freedom = torch.tensor([[4, 4, 2, 4]])
+    >>> keys = torch.tensor([[0.9, 0.1, 0.5, 0.0]], dtype=torch.float64)
+    >>> positions_in_turn(unfilled, freedom, keys).tolist()
+    [[2, 1, 0, -1]]
+    """
+    order = (freedom + keys).masked_fill(~unfilled, torch.inf).argsort(dim=1, stable=True)
+    ranks = torch.arange(unfilled.shape[1]).expand(unfilled.shape)
+    return torch.zeros_like(order).scatter(1, order, ranks).masked_fill(~unfilled, -1)
