@@ -75,9 +75,7 @@ class Alphabet:
     @cached_property
     def _allowed(self) -> np.ndarray:
         table = np.zeros((256, self.size), bool)
-        sets = (
-            {letter: letter for letter in self.symbols} | {self.unknown: self.symbols} | dict(self.ambiguity)
-        )
+        sets = {letter: letter for letter in self.symbols} | {self.unknown: self.symbols} | dict(self.ambiguity)
         sets |= {letter: sets[same] for letter, same in self.aliases}
         for letter, members in sets.items():
             for case in (letter, letter.lower()):

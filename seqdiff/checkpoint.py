@@ -95,9 +95,7 @@ class RunFolder:
     def read_recipe(self) -> Recipe:
         """The recipe of the run; ConfigError when this is no run directory."""
         if not self.recipe_file.is_file():
-            raise ConfigError(
-                f"{self.path}: no run directory (it has no recipe.yaml); `seqdiff train` makes one"
-            )
+            raise ConfigError(f"{self.path}: no run directory (it has no recipe.yaml); `seqdiff train` makes one")
         try:
             values = yaml.safe_load(self.recipe_file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -114,14 +112,10 @@ class RunFolder:
         """Load the weights into `denoiser`. DataError when the file is missing, damaged, or of another network."""
         tensors, metadata = _load(self.weights_file)
         if "seqdiff" not in metadata:
-            raise DataError(
-                f"{self.weights_file}: not written by seqdiff (its header says nothing of the run)"
-            )
+            raise DataError(f"{self.weights_file}: not written by seqdiff (its header says nothing of the run)")
         values = json.loads(metadata["seqdiff"])
         if values.get("schema", 0) > SCHEMA:
-            raise DataError(
-                f"{self.weights_file}: schema {values['schema']} is newer than this seqdiff understands"
-            )
+            raise DataError(f"{self.weights_file}: schema {values['schema']} is newer than this seqdiff understands")
         try:
             provenance = Provenance(**values)
             denoiser.load_state_dict(tensors)
@@ -137,9 +131,7 @@ class RunFolder:
         tensors, metadata = _load(self.state_file)
         position = json.loads(metadata.get("seqdiff", "{}"))
         if position.get("schema") != SCHEMA:
-            raise TrainingError(
-                f"{self.state_file}: schema {position.get('schema')} cannot be resumed by this seqdiff"
-            )
+            raise TrainingError(f"{self.state_file}: schema {position.get('schema')} cannot be resumed by this seqdiff")
         return tensors, position
 
     def read_metrics(self) -> list[dict[str, Any]]:

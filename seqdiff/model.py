@@ -68,7 +68,9 @@ class Model:
     ) -> list[str] | list[list[str]]:
         """Sequences with their unknown letters filled; a list of `samples` for each when samples > 1."""
         records = list(_records(sequences))
-        results = [r.record.sequence.decode() for r in self.infill_records(records, sampler, seed=seed, samples=samples)]
+        results = [
+            r.record.sequence.decode() for r in self.infill_records(records, sampler, seed=seed, samples=samples)
+        ]
         if samples == 1:
             return results
         return [results[first : first + samples] for first in range(0, len(results), samples)]
@@ -90,7 +92,9 @@ class Model:
             seed=seed, samples=samples, spans=spans, batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip
 
-    def score(self, sequences: Iterable[str], scorer: ScorerConfig | None = None, *, seed: int = 0) -> list[RecordScore]:
+    def score(
+        self, sequences: Iterable[str], scorer: ScorerConfig | None = None, *, seed: int = 0
+    ) -> list[RecordScore]:
         """A bound on -log p of each sequence with its standard error."""
         return list(self.score_records(_records(sequences), scorer, seed=seed))
 

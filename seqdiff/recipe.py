@@ -54,9 +54,7 @@ class Training(Config):
     @model_validator(mode="after")
     def _consistent(self) -> "Training":
         if self.warmup_steps > self.steps:
-            raise ValueError(
-                f"warmup_steps ({self.warmup_steps}) is longer than the run ({self.steps} steps)"
-            )
+            raise ValueError(f"warmup_steps ({self.warmup_steps}) is longer than the run ({self.steps} steps)")
         if self.final_learning_rate > self.learning_rate:
             raise ValueError("final_learning_rate is above learning_rate")
         return self
@@ -94,9 +92,7 @@ class Recipe(Config):
 
     def differences(self, other: "Recipe") -> list[str]:
         """Settings in which two recipes differ, as lines `training.steps: 100 -> 200`."""
-        mine, theirs = (
-            _flat(r.model_dump(mode="json", exclude={"written_by", "name"})) for r in (self, other)
-        )
+        mine, theirs = (_flat(r.model_dump(mode="json", exclude={"written_by", "name"})) for r in (self, other))
         return [
             f"{key}: {mine.get(key, 'absent')} -> {theirs.get(key, 'absent')}"
             for key in dict.fromkeys([*mine, *theirs])

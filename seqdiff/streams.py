@@ -42,9 +42,7 @@ class Streams:
         together cover [0, 1) evenly (math.md 2.3).
         """
         shared = torch.Generator().manual_seed(seed_of(seed, "strata", step))
-        strata = torch.randperm(total, generator=shared) + torch.rand(
-            total, generator=shared, dtype=torch.float64
-        )
+        strata = torch.randperm(total, generator=shared) + torch.rand(total, generator=shared, dtype=torch.float64)
         streams = cls.of(seed, [(step, row) for row in rows])
         streams._strata = (strata / total)[rows.start : rows.stop]
         return streams
@@ -55,9 +53,7 @@ class Streams:
     def select(self, rows: Iterable[int]) -> "Streams":
         """The streams of some rows, shared with this object: drawing from them advances these."""
         rows = list(rows)
-        return Streams(
-            [self.generators[r] for r in rows], None if self._strata is None else self._strata[rows]
-        )
+        return Streams([self.generators[r] for r in rows], None if self._strata is None else self._strata[rows])
 
     def rand(self, *shape: int) -> Tensor:
         """Uniforms in [0, 1), (B, *shape) float64; each row from its own stream."""

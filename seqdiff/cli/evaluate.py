@@ -62,3 +62,55 @@ def command(
         header = {"model": str(run) if run else "shipped", "recipe": model.recipe.name, "data": data.source}
         with Output(output) as out:
             out.write((json.dumps(header | {"answers": answers}, indent=2) + "\n").encode())
+
+
+def _share(advance: Any) -> Any:
+    """Turn shares done (0 to 1) into steps of a bar that ends at 100."""
+    seen = 0.0
+
+    def to(share: float) -> None:
+        nonlocal seen
+        advance(100 * (share - seen))
+        seen = share
+
+    return to
+
+
+def _changes(settings: list[str], questions: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    import yaml
+
+    changes: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        question, dot, name = key.strip().partition(".")
+        if not (equals and dot) or question not in questions:
+            raise UsageError(f"--set {setting}: write it as QUESTION.setting=value, QUESTION of {', '.join(questions)}")
+        changes.setdefault(question, {})[name] = yaml.safe_load(text)
+    return changes
+
+
+def _question(questions: dict[str, Any], name: str, changes: dict[str, Any]) -> Any:
+    import pydantic
+
+    try:
+        return questions[name](**changes)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        known = ", ".join(field for field in questions[name].model_fields if field != "question")
+        raise UsageError(f"--set {name}.{first['loc'][0]}: {first['msg']}; its settings are {known}") from error
+
+
+def _show(table: "Table") -> None:
+    """A table on stdout, as wide as it needs to be when stdout is no terminal."""
+    import sys
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    grid = Grid(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
+    for number, column in enumerate(table.columns):
+        grid.add_column(column, justify="left" if number == 0 else "right")
+    for row in table.rows:
+        grid.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 160).print(grid)

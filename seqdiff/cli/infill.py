@@ -98,9 +98,7 @@ def _readable_twice(path: str, twice: bool) -> Iterator[str]:
         yield copy.name
 
 
-def _spans(
-    path: str, bed: Path | None, regions: list[str], clip: bool, duplicates: str
-) -> "dict[str, list[Interval]]":
+def _spans(path: str, bed: Path | None, regions: list[str], clip: bool, duplicates: str) -> "dict[str, list[Interval]]":
     """Spans to fill by record, checked against the records before anything is written."""
     from seqdiff.data.fasta import read_records
     from seqdiff.data.intervals import parse_region, read_bed

@@ -197,10 +197,15 @@ def _fasta(source: Source, line: int, text: Iterator[bytes]) -> Iterator[tuple[i
                 measured = end >= 0
             continue
         if header:
-            sequence = b"".join(parts)
-            wrapped = width if len(sequence) > width else 0
-            yield began, Record(first_word(header), text_of(header), sequence, None, wrapped)
+            yield began, _joined(header, parts, width)
         header, began, parts, width, measured = new, at, [], 0, False
+
+
+def _joined(header: bytes, parts: list[bytes], width: int) -> Record:
+    sequence = b"".join(parts)
+    parts.clear()  # a chromosome is held once while its record is used
+    wrapped = width if len(sequence) > width else 0
+    return Record(first_word(header), text_of(header), sequence, None, wrapped)
 
 
 def first_word(header: bytes) -> str:

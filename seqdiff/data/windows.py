@@ -35,19 +35,23 @@ class Windows:
         max_unknown: float = 0.1,
         repeat_weight: float = 1.0,
     ):
-        self.genome, self.length = genome, length
-        self._most_unknown = max_unknown
+        self.genome, self.length, self.max_unknown = genome, length, max_unknown
         order = {contig: index for index, contig in enumerate(genome.contigs)}
-        tiles = np.concatenate(
-            [np.empty((0, 5), np.int64)]
-            + [_tile(order[contig], start, end, length) for contig, start, end in intervals]
-        )
-        unknown = genome.unknown(tiles[:, 0], tiles[:, 1], tiles[:, 2])
-        spans = tiles[:, 2] - tiles[:, 1]
-        kept = (unknown <= max_unknown * spans) & (unknown < spans)
-        self._contig, self._start, end, self._low, self._high = tiles[kept].T.copy()
-        self._span = end - self._start
-        self.bases = int((spans - unknown)[kept].sum())
+        places = [(order[contig], start, end) for contig, start, end in intervals if start < end]
+        # By interval: its contig, its two ends, and the length of its tiles.
+        self._contig, self._low, self._high = np.array(places, np.int64).reshape(-1, 3).T
+        self._span = np.minimum(self._high - self._low, length)
+        # By window: its interval, and where its tile starts.
+        count = (self._high - self._low) // np.maximum(self._span, 1)
+        self._interval = np.repeat(np.arange(len(count)), count)
+        first = np.cumsum(count) - count
+        nth = np.arange(len(self._interval)) - first[self._interval]
+        self._start = self._low[self._interval] + nth * self._span[self._interval]
+        span = self._span[self._interval]
+        unknown = genome.unknown(self._contig[self._interval], self._start, self._start + span)
+        kept = (unknown <= max_unknown * span) & (unknown < span)
+        self._interval, self._start = self._interval[kept], self._start[kept]
+        self.bases = int((span - unknown)[kept].sum())
         """Known bases in all windows."""
         symbols = genome.alphabet.size
         codes = np.arange(256, dtype=np.uint8)
@@ -63,7 +67,7 @@ class Windows:
     def batch(self, items: Int[np.ndarray, "B"]) -> Batch:
         """The windows `items` exactly as tiled, for evaluation."""
         items = np.asarray(items)
-        codes = self._codes(items, self._start[items])
+        codes = self._codes(self._interval[items], self._start[items])
         return self._batch(codes, self._evaluation_weight)
 
     def augmented(
@@ -82,38 +86,31 @@ class Windows:
         alone: neither on batch size nor on its neighbours.
         """
         items, positions = np.asarray(items), np.asarray(positions)
-        moved = self._moved(items, _uniform(seed, "jitter", positions))
-        unknown = self.genome.unknown(self._contig[items], moved, moved + self._span[items])
-        start = np.where(unknown <= self._most_unknown * self._span[items], moved, self._start[items])
-        codes = self._codes(items, start)
+        interval, start = self._interval[items], self._start[items]
+        span, half = self._span[interval], self.length // 2
+        first = np.maximum(start - half, self._low[interval])
+        last = np.minimum(start + half, self._high[interval] - span)
+        moved = first + (_uniform(seed, "jitter", positions) * (last - first + 1)).astype(np.int64)
+        unknown = self.genome.unknown(self._contig[interval], moved, moved + span)
+        codes = self._codes(interval, np.where(unknown <= self.max_unknown * span, moved, start))
         if reverse_complement:
             turned = _uniform(seed, "strand", positions) < 0.5
-            codes[turned] = self._turned(codes[turned], self._span[items[turned]])
+            codes[turned] = self._turned(codes[turned], span[turned])
         return self._batch(codes, self._training_weight)
 
-    def _moved(self, items: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-        """Starts of the jittered windows."""
-        start, span = self._start[items], self._span[items]
-        half = self.length // 2
-        first = np.maximum(start - half, self._low[items])
-        last = np.minimum(start + half, self._high[items] - span)
-        moved = first + (uniforms * (last - first + 1)).astype(np.int64)
-        assert (self._low[items] <= moved).all()
-        assert (moved + span <= self._high[items]).all()
-        return moved
-
-    def _codes(self, items: np.ndarray, starts: np.ndarray) -> UInt8[np.ndarray, "B L"]:
-        """Codes of the windows from `starts`, padded on the right where a window is short."""
-        spans = self._span[items]
+    def _codes(self, interval: np.ndarray, starts: np.ndarray) -> UInt8[np.ndarray, "B L"]:
+        """Codes of one window in each interval, padded on the right where that is short."""
+        contigs, spans = self._contig[interval], self._span[interval]
+        low, high = self._low[interval], self._high[interval]
+        assert (low <= starts).all() and (starts + spans <= high).all(), "a window leaves its interval"
         whole = spans == self.length
         if whole.all():
-            return self.genome.gather(self._contig[items], starts, self.length)
-        codes = np.full((len(items), self.length), self.genome.alphabet.pad, np.uint8)
-        codes[whole] = self.genome.gather(self._contig[items[whole]], starts[whole], self.length)
+            return self.genome.gather(contigs, starts, self.length)
+        codes = np.full((len(starts), self.length), self.genome.alphabet.pad, np.uint8)
+        codes[whole] = self.genome.gather(contigs[whole], starts[whole], self.length)
         for row in np.flatnonzero(~whole):
-            one = slice(row, row + 1)
-            span = int(spans[row])
-            codes[row, :span] = self.genome.gather(self._contig[items[one]], starts[one], span)[0]
+            one, span = slice(row, row + 1), int(spans[row])
+            codes[row, :span] = self.genome.gather(contigs[one], starts[one], span)[0]
         return codes
 
     def _turned(self, codes: np.ndarray, spans: np.ndarray) -> np.ndarray:
@@ -126,18 +123,6 @@ class Windows:
     def _batch(self, codes: np.ndarray, weight: np.ndarray) -> Batch:
         tokens = (codes & ~np.uint8(SOFT_MASKED)).astype(np.int64)
         return Batch(torch.from_numpy(tokens), torch.from_numpy(weight[codes]))
-
-
-def _tile(contig: int, start: int, end: int, length: int) -> Int[np.ndarray, "N 5"]:
-    """Rows (contig, start, end, low, high): the tiles of an interval and the interval itself."""
-    if end <= start:
-        return np.empty((0, 5), np.int64)
-    span = min(length, end - start)
-    starts = np.arange(start, end - span + 1, span)
-    rows = np.empty((len(starts), 5), np.int64)
-    rows[:, 0], rows[:, 3], rows[:, 4] = contig, start, end
-    rows[:, 1], rows[:, 2] = starts, starts + span
-    return rows
 
 
 def _uniform(seed: int, purpose: str, positions: np.ndarray) -> np.ndarray:

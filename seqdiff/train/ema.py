@@ -22,9 +22,7 @@ class MovingAverage:
     def update(self, step: int) -> None:
         """Take in the weights after step 1, 2, ..."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(
-            list(self._averages.values()), [p.detach() for p in self._parameters.values()], 1 - decay
-        )
+        torch._foreach_lerp_(list(self._averages.values()), [p.detach() for p in self._parameters.values()], 1 - decay)
 
     @contextmanager
     def swapped_in(self) -> Iterator[nn.Module]:

@@ -66,9 +66,7 @@ class Display:
         bits, plus_minus = nats / math.log(2), error / math.log(2)
         self._valid = f" (valid {bits:.4f})"
         if not self.quiet:
-            self._say(
-                f"step {step:,}/{self.steps:,}  validation {bits:.4f} ± {plus_minus:.4f} bits/{self.unit}"
-            )
+            self._say(f"step {step:,}/{self.steps:,}  validation {bits:.4f} ± {plus_minus:.4f} bits/{self.unit}")
 
     def _say(self, line: str) -> None:
         if self._bar is not None:

@@ -10,7 +10,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from seqdiff.checkpoint import Provenance, RunFolder
 from seqdiff.data.batches import Shuffled
 from seqdiff.data.windows import Windows
 from seqdiff.diffusion.likelihood import elbo
+from seqdiff.modalities.dna import DnaData
 from seqdiff.errors import ConfigError, TrainingError
 from seqdiff.recipe import Recipe
 from seqdiff.streams import Streams, seed_of
@@ -50,30 +51,37 @@ def train(
     recipe: Recipe, out: str | Path, *, resume: bool = False, device: str = "auto", quiet: bool = False
 ) -> Stopped:
     """Train a recipe into a run directory. Raises a SeqdiffError that says what to do when it cannot."""
+    folder = RunFolder(out)
     with processes(devices.find(device)) as (group, place):
-        folder = RunFolder(out)
-        if not group.writes:
-            return _run(recipe, folder, resume, place, group, quiet=True)
-        with folder.locked():
-            return _run(recipe, folder, resume, place, group, quiet)
+        # Whatever can be refused is refused before the folder exists.
+        group.rows(recipe.training.batch_size)
+        resuming = _may_start(recipe, folder, resume)
+        data = recipe.data.open()
+        with folder.locked() if group.writes else nullcontext():
+            return _run(recipe, data, folder, resuming, place, group, quiet or not group.writes)
 
 
 def _run(
-    recipe: Recipe, folder: RunFolder, resume: bool, device: torch.device, group: Processes, quiet: bool
+    recipe: Recipe,
+    data: DnaData,
+    folder: RunFolder,
+    resuming: bool,
+    device: torch.device,
+    group: Processes,
+    quiet: bool,
 ) -> Stopped:
     settings = recipe.training
     rows = group.rows(settings.batch_size)
     micro = settings.micro_batch_size or len(rows)
-    resuming = _may_start(recipe, folder, resume)
+    alphabet = recipe.data.alphabet
 
     # What is learned from.
-    data = recipe.data.open()
     order = Shuffled(len(data.train), seed_of(recipe.seed, "windows"))
     validation = np.unique(np.linspace(0, len(data.valid) - 1, settings.validation_windows).astype(np.int64))
 
     # What learns.
     torch.manual_seed(seed_of(recipe.seed, "initial weights"))
-    denoiser = recipe.denoiser.build(data.alphabet.size).to(device)
+    denoiser = recipe.denoiser.build(alphabet.size).to(device)
     optimizer = adamw.build(denoiser, settings)
     average = MovingAverage(denoiser, settings.ema)
     step, best = 0, math.inf
@@ -81,19 +89,19 @@ def _run(
         step, best = _restore(folder, denoiser, average, optimizer, data.checksum)
     network = group.wrap(torch.compile(denoiser) if settings.compile else denoiser, device)
     dtype = devices.autocast_dtype(settings.precision, device)
-    uniform_loss = math.log(data.alphabet.size)
+    uniform_loss = math.log(alphabet.size)
     if group.writes:
         logger.info(
             "training %s: %s parameters on %s; %s windows of %s %ss in %s",
             recipe.denoiser.kind, f"{sum(p.numel() for p in denoiser.parameters()):,}", device,
-            f"{len(data.train):,}", f"{data.context:,}", data.alphabet.unit, data.source,
+            f"{len(data.train):,}", f"{recipe.data.context:,}", alphabet.unit, data.source,
         )  # fmt: skip
         if not resuming:
             folder.write_recipe(recipe)
         folder.keep_metrics(up_to_step=step)
 
     def provenance(nats: float | None, error: float | None) -> Provenance:
-        return Provenance(data.alphabet.name, data.context, data.source, data.checksum, step, nats, error)
+        return Provenance(alphabet.name, recipe.data.context, data.source, data.checksum, step, nats, error)
 
     def save() -> None:
         if group.writes:
@@ -104,7 +112,7 @@ def _run(
             folder.write_state(tensors, {"step": step, "best": best_so_far, "data": data.checksum})
 
     metrics = Metrics(folder.metrics_file) if group.writes else None
-    display = Display(recipe.name, data.alphabet.unit, settings.steps, step, quiet)
+    display = Display(recipe.name, alphabet.unit, settings.steps, step, quiet)
     nats_sum, count_sum, high, since = 0.0, 0.0, 0, time.perf_counter()
     last_saved = step
     try:
@@ -127,9 +135,7 @@ def _run(
                 # Gradients of the summed nats over the global count; DDP averages over processes, hence `world`.
                 for first in range(0, len(rows), micro):
                     part = range(first, min(first + micro, len(rows)))
-                    piece = type(batch)(
-                        batch.tokens[part.start : part.stop], batch.weight[part.start : part.stop]
-                    )
+                    piece = type(batch)(batch.tokens[part.start : part.stop], batch.weight[part.start : part.stop])
                     with (
                         group.no_sync(network, last=part.stop == len(rows)),
                         torch.autocast(device.type, dtype, enabled=dtype is not None),
@@ -154,7 +160,7 @@ def _run(
                     speed = count_sum / seconds
                     if metrics:
                         metrics.write(
-                            step=step, tokens=step * settings.batch_size * data.context, nats_per_symbol=nats,
+                            step=step, tokens=step * settings.batch_size * recipe.data.context, nats_per_symbol=nats,
                             learning_rate=rate, gradient_norm=float(gradient_norm), tokens_per_second=round(speed),
                         )  # fmt: skip
                     display.step(step, nats, speed)
@@ -246,9 +252,7 @@ def _restore(
 ) -> tuple[int, float]:
     tensors, position = folder.read_state()
     if position["data"] != checksum:
-        raise TrainingError(
-            f"{folder.path}: the training data have changed since this run began; start a new run"
-        )
+        raise TrainingError(f"{folder.path}: the training data have changed since this run began; start a new run")
     parts: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "average": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, rest = name.split(".", 1)

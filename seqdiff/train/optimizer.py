@@ -30,12 +30,7 @@ def is_decayed(name: str, parameter: nn.Parameter) -> bool:
     False
     """
     leaf = name.rsplit(".", 1)[-1]
-    return (
-        parameter.ndim > 1
-        and leaf not in ("A_log", "D", "bias")
-        and "embedding" not in name
-        and "norm" not in name
-    )
+    return parameter.ndim > 1 and leaf not in ("A_log", "D", "bias") and "embedding" not in name and "norm" not in name
 
 
 def learning_rate(step: int, training: Training) -> float:

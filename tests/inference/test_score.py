@@ -1,0 +1,51 @@
+import math
+
+import pytest
+import torch
+
+from seqdiff.alphabet import DNA
+from seqdiff.data.fasta import Record
+from seqdiff.diffusion.likelihood import Elbo
+from seqdiff.inference.score import score
+
+SHARES = torch.tensor([0.4, 0.3, 0.2, 0.1])
+
+
+def independent(tokens, time=None):
+    """Letters are independent with known shares, so the bound is exact whatever is masked."""
+    return SHARES.log().expand(*tokens.shape, 4)
+
+
+def run(texts, **settings):
+    records = [Record(f"r{i}", f"r{i}", t.encode()) for i, t in enumerate(texts)]
+    return list(score(records, independent, DNA, 16, Elbo(strata=4, replicates=2), **settings))
+
+
+def test_the_bound_of_an_independent_model_is_exact():
+    results = run(["ACGT", "A" * 50, "acgtn" * 10])
+    expected = [sum(math.log(p) for p in SHARES), 50 * math.log(0.4), 10 * sum(math.log(p) for p in SHARES)]
+    for result, log_p in zip(results, expected):
+        assert result.nats == pytest.approx(-log_p, rel=1e-5)
+        assert result.se == pytest.approx(0, abs=1e-4)
+    assert [(r.length, r.scored) for r in results] == [(4, 4), (50, 50), (50, 40)]
+    assert results[1].bits_per_symbol == pytest.approx(-math.log2(0.4), rel=1e-5)
+    assert results[1].perplexity == pytest.approx(2.5, rel=1e-5)
+
+
+def test_nothing_known_is_no_score():
+    for result in run(["", "NNNN", "N" * 40]):
+        assert (result.scored, result.nats, result.se, result.bits_per_symbol, result.perplexity) == (0, *[None] * 4)
+
+
+def test_scores_do_not_depend_on_batches_or_order():
+    def context_dependent(tokens, time=None):
+        return torch.stack([(tokens < 4).float().mean(1, keepdim=True).expand(tokens.shape) * w for w in range(4)], -1)
+
+    records = [Record(f"r{i}", f"r{i}", b"ACGTTGCA" * (i + 1)) for i in range(6)]
+    scorer = Elbo(strata=4, replicates=2)
+    a = list(score(records, context_dependent, DNA, 16, scorer, batch_tokens=1000))
+    b = list(score(records[::-1], context_dependent, DNA, 16, scorer, batch_tokens=16))[::-1]
+    for one, other in zip(a, b):
+        assert one.name == other.name
+        assert one.nats == pytest.approx(other.nats, rel=1e-6)
+    assert max(r.se for r in a) > 0

@@ -1,0 +1,94 @@
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from stories import tiny_recipe
+from torch import nn
+
+from seqdiff.checkpoint import Provenance, RunFolder
+from seqdiff.errors import ConfigError, DataError
+
+WHAT = Provenance("DNA", 32, "a genome", "abc", 7, 1.2, 0.1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+def test_weights_come_back_bitwise_with_what_they_are(folder):
+    network = nn.Linear(3, 2)
+    folder.write_weights(network.state_dict(), WHAT)
+    other = nn.Linear(3, 2)
+    assert folder.read_weights(other) == WHAT
+    assert torch.equal(other.weight, network.weight)
+
+
+def test_state_comes_back(folder):
+    folder.write_state({"a": torch.arange(3)}, {"step": 5})
+    tensors, position = folder.read_state()
+    assert position["step"] == 5
+    assert torch.equal(tensors["a"], torch.arange(3))
+
+
+def test_the_recipe_says_which_version_wrote_it(folder, tmp_path):
+    recipe = tiny_recipe(tmp_path / "x.fa")
+    folder.write_recipe(recipe)
+    assert folder.read_recipe().written_by.startswith("seqdiff ")
+    assert folder.read_recipe().differences(recipe) == []
+
+
+def test_weights_of_another_network_are_refused(folder):
+    folder.write_weights(nn.Linear(3, 2).state_dict(), WHAT)
+    with pytest.raises(DataError, match="does not fit"):
+        folder.read_weights(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 50, b"not a safetensors file", pickle.dumps({"a": 1})])
+def test_damaged_weights_are_named_and_nothing_is_unpickled(folder, content):
+    folder.path.mkdir()
+    folder.weights_file.write_bytes(content)
+    with pytest.raises(DataError, match=r"model.safetensors: damaged"):
+        folder.read_weights(nn.Linear(2, 2))
+
+
+def test_weights_that_seqdiff_did_not_write(folder):
+    folder.path.mkdir()
+    save_file({"weight": torch.zeros(2)}, folder.weights_file)
+    with pytest.raises(DataError, match="not written by seqdiff"):
+        folder.read_weights(nn.Linear(2, 2))
+
+
+def test_a_folder_that_is_no_run(folder):
+    with pytest.raises(ConfigError, match="no run directory"):
+        folder.read_recipe()
+
+
+@pytest.mark.parametrize("text", ["", "just text", "a: [", "schema: 1\nnonsense: 2"])
+def test_a_damaged_recipe(folder, text):
+    folder.path.mkdir()
+    folder.recipe_file.write_text(text)
+    with pytest.raises(ConfigError, match=r"recipe.yaml"):
+        folder.read_recipe()
+
+
+def test_metrics_after_the_resumed_step_and_a_broken_last_line_are_dropped(folder):
+    folder.path.mkdir()
+    folder.metrics_file.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
+    folder.keep_metrics(up_to_step=2)
+    assert folder.read_metrics() == [{"step": 1}, {"step": 2}]
+
+
+def test_a_failed_save_leaves_the_old_one(folder, monkeypatch):
+    folder.write_weights(nn.Linear(3, 2).state_dict(), WHAT)
+    before = folder.weights_file.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("seqdiff.files.os.replace", full)
+    with pytest.raises(DataError, match="disk is full"):
+        folder.write_weights(nn.Linear(3, 2).state_dict(), WHAT)
+    assert folder.weights_file.read_bytes() == before
+    assert {p.name for p in folder.path.iterdir()} == {"model.safetensors"}

@@ -1,0 +1,95 @@
+import pytest
+
+from seqdiff import recipe
+from seqdiff.errors import ConfigError
+
+WHOLE = """
+schema: 1
+name: tiny
+data: {kind: dna, genome: human-chr20, context: 64}
+process: {kind: masked}
+denoiser: {kind: convolution}
+training: {steps: 4, batch_size: 2, learning_rate: 3e-4}
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(WHOLE)
+    return str(file)
+
+
+def error(path, *settings):
+    with pytest.raises(ConfigError) as caught:
+        recipe.load(path, settings)
+    return str(caught.value)
+
+
+def test_a_recipe_survives_being_written_and_read(path, tmp_path):
+    first = recipe.load(path)
+    again = tmp_path / "again.yaml"
+    again.write_text(first.to_yaml())
+    assert recipe.load(str(again)) == first
+    assert first.differences(recipe.load(str(again))) == []
+
+
+def test_a_number_that_yaml_reads_as_text_is_a_number(path):
+    assert recipe.load(path).training.learning_rate == 3e-4
+
+
+def test_settings_change_values(path):
+    changed = recipe.load(path, ["training.steps=9", "data.context=128", "name=other"])
+    assert (changed.training.steps, changed.data.context, changed.name) == (9, 128, "other")
+    assert recipe.load(path).differences(changed) == ["data.context: 64 -> 128", "training.steps: 4 -> 9"]
+
+
+def test_a_fasta_replaces_the_genome(path, tmp_path):
+    changed = recipe.load(path, [f"data.fasta={tmp_path}/x.fa"])
+    assert changed.data.fasta == tmp_path / "x.fa"
+
+
+def test_a_misspelt_setting_says_what_was_meant(path):
+    assert error(path, "training.step=5") == f"{path}: training.step: no such setting; did you mean 'steps'?"
+    assert "denoiser.detph: no such setting" in error(path, "denoiser.detph=3")
+    assert "trainign: no such setting; did you mean 'training'?" in error(path, "trainign.steps=3")
+
+
+def test_every_wrong_setting_is_named_at_once(path):
+    message = error(path, "training.steps=0", "data.context=many", "denoiser.kind=convolutoin")
+    assert "training.steps" in message
+    assert "data.context" in message
+    assert "denoiser.kind: 'convolutoin' is none of" in message
+
+
+def test_wrong_forms_of_set(path):
+    assert "write it as key.key=value" in error(path, "training.steps")
+    assert "is a single value" in error(path, "name.first=x")
+    assert "no valid YAML" in error(path, "name=[")
+
+
+def test_a_missing_setting(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text(WHOLE.replace("batch_size: 2, ", ""))
+    assert "training.batch_size: missing" in error(str(file))
+
+
+@pytest.mark.parametrize("text", ["- a list", "just text", "", "a: [1,", "\x00"])
+def test_what_is_no_recipe(tmp_path, text):
+    file = tmp_path / "a.yaml"
+    file.write_text(text)
+    assert str(file) in error(str(file))
+
+
+def test_unknown_names_list_what_there_is():
+    assert "did you mean 'demo'?" in error("demoo")
+    assert "hg38" in error("nothing-like-it")
+    assert "no such recipe file" in error("nowhere/a.yaml")
+
+
+def test_a_newer_schema_is_refused(path):
+    assert "newer than this seqdiff" in error(path, "schema=2")
+
+
+def test_values_that_do_not_fit_each_other(path):
+    assert "longer than the run" in error(path, "training.warmup_steps=99")

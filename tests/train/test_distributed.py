@@ -1,0 +1,53 @@
+"""Two gloo processes under torchrun train what one process trains with the whole batch."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from safetensors.torch import load_file
+from stories import tiny_recipe, write_genome
+
+from seqdiff.checkpoint import RunFolder
+from seqdiff.train.loop import train
+
+
+def torchrun(processes, arguments):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes),
+        "--master-port", str(port), "-m", "seqdiff", *arguments,
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+
+@pytest.mark.parametrize("micro", [None, 2])
+def test_two_processes_train_the_same_losses_as_one(tmp_path, micro):
+    recipe = tiny_recipe(write_genome(tmp_path / "genome.fa"), micro_batch_size=micro)
+    file = tmp_path / "tiny.yaml"
+    file.write_text(recipe.to_yaml())
+    train(recipe, tmp_path / "one", quiet=True, device="cpu")
+    result = torchrun(2, ["train", str(file), "--out", str(tmp_path / "two"), "--device", "cpu"])
+    assert result.returncode == 0, result.stderr
+    one, two = (RunFolder(tmp_path / name).read_metrics() for name in ("one", "two"))
+    assert [row["step"] for row in one] == [row["step"] for row in two]
+    for a, b in zip(one, two):
+        for key in ("nats_per_symbol", "valid_nats_per_symbol", "gradient_norm"):
+            assert a.get(key) == pytest.approx(b.get(key), rel=2e-4)
+    first, second = (load_file(RunFolder(tmp_path / name).weights_file) for name in ("one", "two"))
+    for name, tensor in first.items():
+        assert (tensor - second[name]).abs().max() < 1e-3, name
+
+
+def test_an_error_is_one_message_from_every_rank_and_not_a_hang(tmp_path):
+    recipe = tiny_recipe(write_genome(tmp_path / "genome.fa"), batch_size=7)
+    file = tmp_path / "tiny.yaml"
+    file.write_text(recipe.to_yaml())
+    result = torchrun(2, ["train", str(file), "--out", str(tmp_path / "run"), "--device", "cpu"])
+    assert result.returncode != 0
+    assert "cannot be shared by 2 processes" in result.stderr
+    assert not (tmp_path / "run").exists()
