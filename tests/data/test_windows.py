@@ -80,11 +80,11 @@ def test_windows_with_too_many_unknowns_are_left_out_and_others_keep_them_unscor
     assert windows.batch(np.array([0])).weight.tolist() == [[1, 1, 1, 1, 0]]
     assert windows.bases == 14
     assert len(Windows(g, whole(g), 5, max_unknown=0.19)) == 2
-    assert len(Windows(g, whole(g), 5, max_unknown=1)) == 4
+    assert len(Windows(g, whole(g), 5, max_unknown=1.0)) == 4
 
 
 def test_a_window_of_nothing_but_unknowns_is_never_one(genome):
-    windows = Windows(g := genome(">a\nNNNNACGT\n>b\nNN\n"), whole(g), 4, max_unknown=1)
+    windows = Windows(g := genome(">a\nNNNNACGT\n>b\nNN\n"), whole(g), 4, max_unknown=1.0)
     assert read(windows) == ["ACGT"]
 
 
