@@ -1,0 +1,38 @@
+"""Every command explains itself, with an example that parses."""
+
+import shlex
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from seqdiff.cli import app
+
+GROUP = typer.main.get_command(app)
+
+
+def commands(group, prefix=()):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*prefix, name))
+        else:
+            yield (*prefix, name), command
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), list(commands(GROUP)), ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
+)
+def test_every_help_has_an_example_that_parses(path, command):
+    result = CliRunner().invoke(app, [*path, "--help"])
+    assert result.exit_code == 0
+    example = next(line.strip() for line in result.stdout.splitlines() if "Example:" in line)
+    words = shlex.split(example.removeprefix("Example:"))
+    assert tuple(words[: len(path) + 1]) == ("seqdiff", *path)
+    command.make_context(" ".join(path), words[len(path) + 1 :])  # raises for an unknown option
+
+
+def test_the_version():
+    import seqdiff
+
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.stdout == f"seqdiff {seqdiff.__version__}\n"
