@@ -105,7 +105,7 @@ def registry(url, checksum=SHA256, size=len(CONTENT)):
 
 
 def get(server, **changes):
-    return fetch("toy", registry=registry(server.url, **changes), wait=0)
+    return fetch("toy", registry=registry(server.url, **changes), wait=0.0)
 
 
 def left_over(genomes_folder):
@@ -326,7 +326,7 @@ def test_no_server_says_where_to_put_the_file(genomes_folder):
     with Server() as server:
         url = server.url
     with pytest.raises(DataError) as caught:
-        fetch("toy", registry=registry(url), wait=0)
+        fetch("toy", registry=registry(url), wait=0.0)
     assert "Connection refused" in str(caught.value)
     assert f"put it at {genomes_folder / 'toy.fa.gz'}" in str(caught.value)
 
@@ -363,7 +363,7 @@ def test_a_full_disk_is_noticed_before_it_is_full(monkeypatch, genomes_folder):
 def test_a_folder_that_cannot_be_made_is_a_clear_error(genomes_folder):
     genomes_folder.write_text("a file in the way")
     with pytest.raises(DataError, match=r"cannot write the download: File exists.*SEQDIFF_GENOMES"):
-        fetch("toy", registry=registry("http://127.0.0.1:9/toy.fa.gz"), wait=0)
+        fetch("toy", registry=registry("http://127.0.0.1:9/toy.fa.gz"), wait=0.0)
 
 
 def test_two_fetches_at_once_download_once():
