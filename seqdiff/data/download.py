@@ -90,10 +90,11 @@ class _Resuming:
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 failures = 1 if self._size() > before else failures + 1
                 if failures >= ATTEMPTS:
+                    have = self._size()
+                    kept = f"{have:,} bytes are kept in {self.part}: fetch again to go on" if have else "Fetch again"
                     raise DataError(
                         f"{url}: the connection failed {ATTEMPTS} times ({_reason(error)}). Is there a "
-                        f"network? {self._size():,} bytes are kept in {self.part}: fetch again to go on, "
-                        f"{self.by_hand}"
+                        f"network? {kept}, {self.by_hand}"
                     ) from error
                 delay = self.wait * 2 ** (failures - 1)
                 log.warning("%s: %s; trying again in %.3g s", url, _reason(error), delay)
