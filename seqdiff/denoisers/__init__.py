@@ -1,0 +1,26 @@
+"""The networks: functions from tokens to logits over the K real symbols. They know tensors, not diffusion.
+
+A new network is one file with a config class (`kind`, `takes_time`, `equivariant`, `build(symbols)`) and a
+`Denoiser`, and one line in the union below; the contract tests pick it up from here.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from seqdiff.denoisers.caduceus import Caduceus
+from seqdiff.denoisers.convolution import Convolution
+from seqdiff.denoisers.denoiser import Denoiser
+from seqdiff.denoisers.mamba import Mamba
+from seqdiff.denoisers.transformer import Transformer
+
+__all__ = ["Caduceus", "Convolution", "Denoiser", "DenoiserConfig", "Mamba", "Transformer"]
+
+DenoiserConfig = Annotated[
+    Convolution
+    | Transformer
+    | Mamba
+    | Caduceus,
+    Field(discriminator="kind"),
+]  # fmt: skip
+"""Every network a recipe can name, told apart by `kind`."""

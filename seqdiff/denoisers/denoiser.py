@@ -1,0 +1,76 @@
+"""What every network is: a function from tokens to logits over the K real symbols."""
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+class Denoiser(nn.Module, ABC):
+    """Tokens in, logits over the symbols out; a network says in `trunk` what happens between.
+
+    Input ids: 0..K-1 symbols, K mask, K+1 pad. Only the K symbols have logits, so a mask or a pad cannot
+    be predicted. Pads and the other rows of a batch never change the logits of a real position; what comes
+    out at pads means nothing. The head starts at zero: the first loss is ln K a symbol, exactly.
+    """
+
+    takes_time = False
+
+    def __init__(self, symbols: int, width: int, *, tie_embedding: bool = False):
+        super().__init__()
+        self.symbols = symbols
+        self.embedding = nn.Embedding(symbols + 2, width)
+        self.head = None if tie_embedding else Head(width, symbols)
+
+    @property
+    def pad(self) -> int:
+        """The input id of a place past the end."""
+        return self.symbols + 1
+
+    def hidden(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L D"]:
+        """What the network knows of each position, before the head.
+
+        Raises ValueError when time is given to a network without, or missing where it is needed.
+        """
+        if (time is not None) != self.takes_time:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name} needs the time of each row" if self.takes_time else f"{name} takes no time, but was given one"
+            )
+        return self.trunk(self.embedding(tokens), tokens != self.pad, time)
+
+    @abstractmethod
+    def trunk(
+        self, h: Float[Tensor, "B L D"], present: Bool[Tensor, "B L"], time: Float[Tensor, "B"] | None
+    ) -> Float[Tensor, "B L D"]:
+        """From embedded tokens to hidden states; `present` is false at pads."""
+
+    def logits(self, hidden: Float[Tensor, "B L D"]) -> Float[Tensor, "B L K"]:
+        """The head, whatever the autocast in float32 (float64 in a float64 network)."""
+        if self.head is not None:
+            return self.head(hidden)
+        return linear_in_full(hidden, self.embedding.weight[: self.symbols])
+
+    def forward(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
+        """Logits of the symbols at every position, masked or not."""
+        return self.logits(self.hidden(tokens, time))
+
+
+class Head(nn.Module):
+    """A linear map to logits that starts at zero."""
+
+    def __init__(self, width: int, symbols: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(symbols, width))
+
+    def forward(self, hidden: Float[Tensor, "B L D"]) -> Float[Tensor, "B L K"]:
+        return linear_in_full(hidden, self.weight)
+
+
+def linear_in_full(x: Float[Tensor, "*B D"], weight: Float[Tensor, "K D"]) -> Float[Tensor, "*B K"]:
+    """x times the transposed weight, in float32 at least, also under autocast."""
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        return F.linear(x.to(dtype), weight.to(dtype))
