@@ -1,12 +1,13 @@
 """What the mathematics asks of a network: a callable from tokens to logits, and how precise its answers are."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 
+@runtime_checkable
 class Denoise(Protocol):
     """tokens (B, L) int64 -> logits (B, L, K): at each mask, log mu up to a constant; elsewhere never read.
 

@@ -102,9 +102,14 @@ def elbo(
                 whole[row] = value
             else:
                 draws[row, *place] = value
-    repeats = (n - 1).clamp(min=0)[:, None] * draws.mean(2)
-    se = repeats.std(1) / math.sqrt(replicates) if replicates > 1 else torch.full_like(whole, torch.nan)
-    return Score(whole + repeats.mean(1), torch.where(n > 1, se, 0), n)
+    repeats = [
+        (size - 1) * torch.tensor([math.fsum(draw) / strata for draw in row], dtype=torch.float64)
+        for size, row in zip(n.clamp(min=1).tolist(), draws.tolist(), strict=True)
+    ]
+    nats = torch.tensor([math.fsum(row.tolist()) / replicates for row in repeats], dtype=torch.float64)
+    spread = [float(row.std()) if replicates > 1 else math.nan for row in repeats]
+    se = torch.tensor(spread, dtype=torch.float64) / math.sqrt(replicates)
+    return Score(whole + nats, torch.where(n > 1, se, 0), n)
 
 
 @torch.no_grad()

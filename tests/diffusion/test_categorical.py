@@ -128,9 +128,9 @@ def test_a_long_flat_tail_keeps_its_mass():
     size = 2**16
     p = torch.full((1, size), 0.5 / (size - 1), dtype=torch.float64)
     p[0, 0] = 0.5
-    n = 2**12
+    n = 2**7
     uniforms = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    drawn = torch.cat([categorical.values(p.log(), u[None]) for u in uniforms])
+    drawn = categorical.values(p.log().expand(n, -1), uniforms)
     assert (drawn > 0).double().mean().item() == 0.5
     assert drawn.unique().numel() == n // 2 + 1
 

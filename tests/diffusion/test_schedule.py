@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from oracles import members
@@ -20,7 +22,7 @@ def schedule(request):
 def test_rate_is_the_derivative_over_the_masked_share(schedule):
     t = inside.clone().requires_grad_()
     (slope,) = torch.autograd.grad(schedule.alpha(t).sum(), t)
-    torch.testing.assert_close(schedule.rate(inside), -slope / (1 - schedule.alpha(inside)), rtol=1e-9, atol=0)
+    torch.testing.assert_close(schedule.rate(inside), -slope / schedule.masked(inside), rtol=1e-6, atol=0)
 
 
 def test_inverse_undoes_masked(schedule):
@@ -29,7 +31,7 @@ def test_inverse_undoes_masked(schedule):
 
 def test_alpha_falls_from_one_to_zero_up_to_the_end_terms(schedule):
     ends = schedule.alpha(torch.tensor([0.0, 1.0], dtype=torch.float64))
-    missing = schedule.end_nats(4) / torch.log(torch.tensor(4.0)).item()
+    missing = schedule.end_nats(4) / math.log(4)
     assert float(1 - ends[0] + ends[1]) == pytest.approx(missing, abs=1e-15)
     assert (missing == 0) == (schedule.kind != "geometric")
     assert (schedule.alpha(inside).diff() < 0).all()

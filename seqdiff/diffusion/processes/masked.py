@@ -97,7 +97,7 @@ class Masked(Config):
         if self.estimator == "exact-count":
             n = known.sum(1)
             k = exact_count(u, n)
-            return lowest(k, known, keys), n / k
+            return lowest(k, known, keys), n.to(wide) / k
         if self.estimator == "bernoulli":
             share, factor = self._curve.masked(u), self._curve.rate(u)
         else:

@@ -75,14 +75,15 @@ class Filling:
         self.tokens, self.unfilled = evidence.tokens, evidence.unfilled.clone()
         self.freedom, self._allowed, self._constrained = evidence.freedom, evidence.allowed, evidence.constrained
         rows = len(tokens)
-        self._log_prob, self._log_weight = torch.zeros(2, rows, dtype=torch.float64)
+        self._log_prob = torch.zeros(rows, dtype=torch.float64)
+        self._log_weight = torch.zeros(rows, dtype=torch.float64)
         self._calls = torch.zeros(rows, dtype=torch.int64)
 
     @torch.no_grad()
     def look(self, rows: Int64[Tensor, "R"]) -> Float[Tensor, "R L K"]:
         """One network pass over some rows as they are now."""
         self._calls[rows] += 1
-        return self._denoise(self.tokens[rows].to(self._device))
+        return self._denoise(self.tokens[rows].to(self._device)).detach()
 
     def propose(
         self,

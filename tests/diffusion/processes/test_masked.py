@@ -1,0 +1,258 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from oracles import Blind, Constant, FixedStreams, MarkovChain, TinyJoint, members
+from pydantic import ValidationError
+
+from seqdiff.data.batches import Batch
+from seqdiff.diffusion.processes import Masked, ProcessConfig
+from seqdiff.diffusion.schedule import Cosine, Geometric, Linear, Polynomial
+from seqdiff.streams import Streams
+
+tiny = TinyJoint()
+patterns = torch.tensor(list(itertools.product([False, True], repeat=4)))
+ESTIMATORS = [
+    Masked(),
+    Masked(estimator="bernoulli"),
+    Masked(estimator="bernoulli", schedule=Geometric()),
+    Masked(estimator="discrete", steps=7, schedule=Cosine()),
+]
+
+
+@pytest.fixture(params=ESTIMATORS, ids=lambda p: f"{p.estimator}-{p.schedule.kind if p.schedule else 'none'}")
+def process(request):
+    return request.param
+
+
+def mean_loss(process, x, strata, masked, probabilities):
+    """The mean of `loss` over rows (stratum, mask pattern) with given probabilities."""
+    rng = FixedStreams(strata, 1.0 - masked.double())
+    weight = probabilities[:, None].expand(masked.shape)
+    return process.loss(Blind(tiny), Batch(x.expand(len(strata), -1), weight), rng).nats.item()
+
+
+def bernoulli_bound(curve, x, nodes=60):
+    """The continuous bound of one string: Gauss-Legendre in t, all mask patterns at each node."""
+    points, weights = np.polynomial.legendre.leggauss(nodes)
+    t = torch.from_numpy((points + 1) / 2).repeat_interleave(16)
+    masked = patterns.repeat(nodes, 1)
+    share, sizes = curve.masked(t), masked.sum(1)
+    probabilities = share**sizes * (1 - share) ** (4 - sizes)
+    probabilities *= torch.from_numpy(weights / 2).repeat_interleave(16)
+    return mean_loss(Masked(estimator="bernoulli", schedule=curve), x, t, masked, probabilities)
+
+
+def exact_count_bound(x):
+    masked = patterns[1:]
+    k = masked.sum(1)
+    ways = torch.tensor([math.comb(4, int(size)) for size in k], dtype=torch.float64)
+    return mean_loss(Masked(), x, (k - 0.5) / 4, masked, 1 / (4 * ways))
+
+
+def discrete_bound(steps, schedule=None):
+    """E over strings of the bound with `steps` steps: all strings, steps and mask patterns."""
+    process = Masked(estimator="discrete", steps=steps, schedule=schedule)
+    share = (schedule or Linear()).grid(steps)[1:, None]
+    sizes = patterns.sum(1)
+    probabilities = share**sizes * (1 - share) ** (4 - sizes) / steps
+    rows = len(probabilities.flatten())
+    strata = ((torch.arange(steps) + 0.5) / steps).repeat_interleave(16).repeat(81)
+    rng = FixedStreams(strata, 1.0 - patterns.double().repeat(81 * steps, 1))
+    weight = (tiny.p[:, None] * probabilities.flatten()).flatten()[:, None].expand(-1, 4)
+    batch = Batch(tiny.strings.repeat_interleave(rows, dim=0), weight)
+    return process.loss(Blind(tiny), batch, rng).nats.item()
+
+
+@pytest.mark.parametrize("curve", [Linear(), Cosine(), Polynomial(power=2)], ids=lambda c: c.kind)
+def test_continuous_bound_is_minus_log_p_for_every_string(curve):
+    for x, p in zip(tiny.strings[::7], tiny.p[::7], strict=True):
+        assert bernoulli_bound(curve, x) == pytest.approx(-p.log().item(), abs=1e-9)
+
+
+def test_exact_count_averaged_over_all_masks_is_minus_log_p_for_every_string():
+    for x, p in zip(tiny.strings, tiny.p, strict=True):
+        assert exact_count_bound(x) == pytest.approx(-p.log().item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("process", [Masked(), Masked(estimator="bernoulli")], ids=lambda p: p.estimator)
+def test_drawn_losses_average_to_minus_log_p(process):
+    x = tiny.strings[40].expand(200, -1)
+    batch = Batch(x, torch.ones(x.shape))
+    means = torch.stack(
+        [process.loss(tiny, batch, Streams.of_step(3, step, range(200), 200)).nats / 200 for step in range(100)]
+    )
+    assert abs(means.mean() + tiny.p[40].log()) < 4 * means.std() / 10
+
+
+def test_a_geometric_schedule_is_a_bound_only_with_both_end_terms():
+    curve = Geometric(sigma_min=1e-2, sigma_max=10)
+    bounds = torch.tensor([bernoulli_bound(curve, x, nodes=100) for x in tiny.strings], dtype=torch.float64)
+    mean = (tiny.p * bounds).sum().item()
+    ends = 4 * curve.end_nats(3)
+    assert mean - ends < tiny.entropy < mean < tiny.entropy + ends
+
+
+def test_discrete_bound_falls_from_the_marginal_entropies_to_the_entropy():
+    marginals = torch.stack([(tiny.p[:, None] * (tiny.strings == v)).sum(0) for v in range(3)])
+    for schedule in (None, Cosine()):
+        bounds = [discrete_bound(steps, schedule) for steps in (1, 2, 4, 8)]
+        assert bounds[0] == pytest.approx(torch.special.entr(marginals).sum().item(), abs=1e-12)
+        assert (np.diff(bounds) < 0).all()
+        assert bounds[-1] > tiny.entropy
+    gaps = np.array([discrete_bound(steps) for steps in (16, 32)]) - tiny.entropy
+    assert gaps[0] / gaps[1] == pytest.approx(2, rel=0.03)
+
+
+def test_constant_network_costs_ln_k_at_every_draw():
+    tokens = torch.tensor([[0, 1, 2, 3, 0, 1], [0, 4, 2, 4, 5, 5], [3, 5, 5, 5, 5, 5]])
+    batch = Batch(tokens, (tokens < 4).float())
+    for step in range(20):
+        loss = Masked().loss(Constant([0.25] * 4), batch, Streams.of_step(0, step, range(3), 3))
+        assert loss.count.item() == 9
+        assert (loss.nats / loss.count).item() == pytest.approx(math.log(4), abs=1e-12)
+
+
+def test_a_batch_without_a_single_letter_costs_nothing(process):
+    tokens = torch.tensor([[4, 4, 5]])
+    loss = process.loss(Blind(MarkovChain()), Batch(tokens, torch.zeros(1, 3)), Streams.of(0, [0]))
+    assert (loss.nats.item(), loss.count.item()) == (0, 0)
+
+
+def test_exactly_k_known_letters_are_masked_and_nothing_else_changes():
+    known = torch.rand(500, 30, generator=torch.Generator().manual_seed(1)) < 0.5
+    known[0] = False
+    masked, factor = Masked().corrupt(known, Streams.of_step(0, 0, range(500), 500))
+    n, k = known.sum(1), masked.sum(1)
+    assert (masked <= known).all()
+    assert (k[1:] >= 1).all()
+    torch.testing.assert_close(factor[1:], (n / k)[1:], check_dtype=False)
+    assert (k == n).any()
+    assert (k[1:] == 1).any()
+
+
+def test_each_row_has_masks_in_proportion_to_its_own_length():
+    known = torch.arange(100) < torch.tensor([[4], [100]]).repeat(2000, 1)
+    masked, _ = Masked().corrupt(known, Streams.of_step(0, 0, range(4000), 4000))
+    counts = masked.sum(1)
+    for row, n in ((0, 4), (1, 100)):
+        share = counts[row::2].double().mean().item() / n
+        assert share == pytest.approx((n + 1) / (2 * n), abs=0.02)
+
+
+def test_a_stratum_at_zero_is_no_division_by_zero():
+    x = tiny.strings[:1]
+    rng = FixedStreams([0.0], torch.full((1, 4), 0.5))
+    for process in ESTIMATORS:
+        assert process.loss(tiny, Batch(x, torch.ones(1, 4)), rng).nats.isfinite()
+
+
+def test_padding_on_the_right_changes_nothing(process):
+    chain = MarkovChain()
+    x = chain.sample(6, 20)
+    padded = torch.nn.functional.pad(x, (0, 9), value=chain.pad)
+    losses = [
+        process.loss(Blind(chain), Batch(t, (t < 4).float()), Streams.of_step(5, 1, range(6), 6)) for t in (x, padded)
+    ]
+    assert losses[0].count == losses[1].count
+    assert losses[0].nats.item() == pytest.approx(losses[1].nats.item(), rel=1e-12)
+
+
+def test_micro_batches_of_any_size_add_up_to_the_global_batch(process):
+    """The strata belong to the global batch: one process or many, whole or in parts, the loss is the same."""
+    chain = MarkovChain()
+    x = chain.sample(12, 10)
+    batch = Batch(x, torch.rand(12, 10, generator=torch.Generator().manual_seed(0)))
+    whole = process.loss(chain, batch, Streams.of_step(7, 3, range(12), 12))
+    for size in (1, 4, 5):
+        parts = [range(a, min(a + size, 12)) for a in range(0, 12, size)]
+        losses = [
+            process.loss(chain, Batch(x[list(r)], batch.weight[list(r)]), Streams.of_step(7, 3, r, 12)) for r in parts
+        ]
+        assert sum(part.nats.item() for part in losses) == pytest.approx(whole.nats.item(), rel=1e-12)
+        assert sum(part.count.item() for part in losses) == pytest.approx(whole.count.item(), rel=1e-12)
+
+
+def test_strata_cover_the_global_batch_and_are_not_tied_to_the_row():
+    for total in [*range(2, 40), 49, 98, 103, 107, 196]:
+        strata = Streams.of_step(0, 1, range(total), total).strata()
+        assert sorted((strata * total).long().tolist()) == list(range(total))
+    first = torch.stack([Streams.of_step(0, step, range(8), 8).strata()[0] for step in range(800)])
+    assert first.mean().item() == pytest.approx(0.5, abs=4 * (1 / 12 / 800) ** 0.5)
+    assert not torch.equal(first[:400], first[400:])
+
+
+def test_steps_and_rows_draw_different_masks():
+    known = torch.ones(16, 40, dtype=torch.bool)
+    masks = [Masked().corrupt(known, Streams.of_step(0, step, range(16), 16))[0] for step in range(2)]
+    assert torch.cat(masks).unique(dim=0).shape[0] == 32
+
+
+def test_weights_scale_positions_and_unscored_letters_are_masked_all_the_same():
+    chain = MarkovChain()
+    x = chain.sample(1, 12)
+    weight = torch.ones(1, 12)
+    weight[0, 6:] = 0.0
+    seen = []
+
+    def spy(tokens):
+        seen.append(tokens)
+        return chain(tokens)
+
+    spy.symbols = 4
+    for step in range(20):
+        loss = Masked().loss(spy, Batch(x, weight), Streams.of_step(0, step, range(1), 1))
+        masked = seen[-1] == 4
+        nats = -torch.log_softmax(chain(seen[-1]), -1).gather(-1, x[..., None])[..., 0]
+        expected = (nats * masked)[:, :6].sum() * 12 / masked.sum()
+        assert loss.nats.item() == pytest.approx(expected.item(), rel=1e-12)
+    assert (torch.cat(seen)[:, 6:] == 4).any()
+
+
+def test_gradient_reaches_masked_positions_only_and_nothing_is_written_in_place():
+    x = MarkovChain().sample(3, 9)
+    batch = Batch(x.clone(), torch.ones(3, 9))
+    logits = torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    before, seen = logits.detach().clone(), []
+
+    def network(tokens):
+        seen.append(tokens)
+        return logits
+
+    network.symbols = 4
+    Masked().loss(network, batch, Streams.of_step(0, 0, range(3), 3)).nats.backward()
+    masked = seen[0] == 4
+    assert torch.equal(batch.tokens, x)
+    assert torch.equal(logits.detach(), before)
+    assert (logits.grad.abs().sum(-1) > 0).eq(masked).all()
+
+
+def test_half_precision_logits_are_summed_in_float32():
+    x = torch.zeros(2, 8, dtype=torch.int64)
+    network = Constant([0.9, 0.1])
+    network.logits = network.logits.to(torch.bfloat16)
+    loss = Masked().loss(network, Batch(x, torch.ones(2, 8)), Streams.of(0, range(2)))
+    assert loss.nats.dtype == torch.float32
+    expected = -torch.log_softmax(network.logits.float(), -1)[0].item()
+    assert (loss.nats / 16).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_settings_that_would_be_ignored_are_refused():
+    with pytest.raises(ValidationError, match="has no schedule"):
+        Masked(schedule=Linear())
+    with pytest.raises(ValidationError, match="steps belongs to estimator discrete"):
+        Masked(steps=10)
+    with pytest.raises(ValidationError, match="steps belongs to estimator discrete"):
+        Masked(estimator="discrete")
+
+
+@pytest.mark.parametrize("member", members(ProcessConfig))
+def test_every_process_is_frozen_and_read_back_from_its_own_json(member):
+    process = member()
+    assert type(process).model_validate_json(process.model_dump_json()) == process
+    assert process.kind == member.model_fields["kind"].default
+    assert process.needs_time in (True, False)
+    with pytest.raises(ValidationError):
+        process.kind = "other"

@@ -1,0 +1,154 @@
+import itertools
+import math
+
+import pytest
+import torch
+from oracles import Blind, Constant, MarkovChain, TinyJoint, members
+
+from seqdiff.diffusion.likelihood import Elbo, ScorerConfig, elbo, masked_nats
+from seqdiff.streams import Streams
+
+chain = MarkovChain()
+
+
+def by_enumeration(denoise, tokens, scored):
+    """The bound of one row over every mask of its scored letters."""
+    sites = scored.nonzero()[:, 0].tolist()
+    total = 0.0
+    for k in range(1, len(sites) + 1):
+        masked = torch.zeros(math.comb(len(sites), k), len(tokens), dtype=torch.bool)
+        for row, chosen in enumerate(itertools.combinations(sites, k)):
+            masked[row, list(chosen)] = True
+        rows = tokens.expand(len(masked), -1)
+        total += masked_nats(denoise, rows, masked, denoise.symbols, tokens.device).mean().item() / k
+    return total
+
+
+def test_all_masks_of_a_region_give_its_exact_conditional_probability():
+    x = chain.sample(1, 24)[0]
+    scored = torch.zeros(24, dtype=torch.bool)
+    scored[[3, 4, 5, 9, 10, 14, 15, 21]] = True
+    context = x.masked_fill(scored, chain.mask)
+    for hidden in ([], [0, 6, 7, 20, 23]):  # hidden: neither scored nor known, summed over
+        seen, known = x.clone(), context.clone()
+        seen[hidden] = known[hidden] = chain.mask
+        exact = (chain.log_prob(known[None]) - chain.log_prob(seen[None])).item()
+        assert by_enumeration(Blind(chain), seen, scored) == pytest.approx(exact, abs=1e-9)
+
+
+def test_bound_is_within_its_error_of_the_exact_value_and_the_error_is_right():
+    """500 rows of one question: unbiased within 4 standard errors, and the stated errors match the spread."""
+    x = chain.sample(1, 24).expand(500, -1)
+    scored = torch.zeros(500, 24, dtype=torch.bool)
+    scored[:, 8:16] = True
+    exact = (chain.log_prob(x[:1].masked_fill(scored[:1], 4)) - chain.log_prob(x[:1])).item()
+    score = elbo(chain, x, scored, Streams.of(0, range(500)), strata=4, replicates=4, batch_size=500)
+    assert (score.positions == 8).all()
+    assert abs(score.nats.mean().item() - exact) < 4 * score.nats.std().item() / 500**0.5
+    assert (score.se**2).mean().sqrt().item() == pytest.approx(score.nats.std().item(), rel=0.15)
+
+
+def test_two_letters_are_exact_up_to_which_one_is_hidden():
+    tiny = TinyJoint(symbols=3, length=2)
+    for x, p in zip(tiny.strings, tiny.p, strict=True):
+        both = masked_nats(tiny, x.expand(3, 2), torch.tensor([[1, 1], [1, 0], [0, 1]]).bool(), 3, x.device)
+        assert (both[0] / 2 + (both[1] + both[2]) / 2).item() == pytest.approx(-p.log().item(), abs=1e-12)
+        score = elbo(tiny, x[None], (x >= 0)[None], Streams.of(0, [0]), strata=1, replicates=1)
+        assert any(score.nats.item() == pytest.approx((both[0] / 2 + one).item()) for one in both[1:])
+        assert score.se.isnan()
+
+
+def test_constant_network_costs_ln_k_a_letter_without_error():
+    tokens = torch.tensor([[0, 1, 2, 3, 0], [0, 1, 4, 5, 5]])
+    score = elbo(Constant([0.25] * 4), tokens, tokens < 4, Streams.of(0, range(2)))
+    assert score.nats.tolist() == pytest.approx([5 * math.log(4), 2 * math.log(4)], rel=1e-12)
+    assert score.se.tolist() == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_no_letter_costs_nothing_and_one_letter_is_exact_in_one_pass():
+    network = Blind(chain)
+    tokens = torch.tensor([[4, 4, 5], [1, 4, 5], [1, 2, 3]])
+    score = elbo(network, tokens, torch.tensor([[1, 1, 1], [1, 1, 1], [0, 1, 0]]).bool(), Streams.of(0, range(3)))
+    assert score.positions.tolist() == [0, 1, 1]
+    assert score.se.tolist() == [0, 0, 0]
+    assert score.nats[0] == 0
+    assert score.nats[1].item() == pytest.approx(-chain.log_prob(tokens[1:2]).item())
+    context = torch.tensor([[1, 4, 3]])
+    assert score.nats[2].item() == pytest.approx((chain.log_prob(context) - chain.log_prob(tokens[2:])).item())
+    assert network.rows == 2
+
+
+def test_no_more_rows_a_pass_than_the_batch_size_and_no_more_passes_than_needed():
+    x = chain.sample(3, 10)
+    results = []
+    for batch_size in (1, 7, 1000):
+        network = Blind(chain)
+        results.append(elbo(network, x, x >= 0, Streams.of(0, range(3)), strata=4, replicates=2, batch_size=batch_size))
+        assert network.rows == 3 * (1 + 8)
+        assert network.largest == min(batch_size, 27)
+    assert all(torch.equal(r.nats, results[0].nats) for r in results)
+
+
+def test_a_row_does_not_depend_on_its_neighbours_or_its_padding():
+    lengths = [12, 20, 5]
+    x = chain.sample(3, 20)
+    x[torch.arange(20) >= torch.tensor(lengths)[:, None]] = chain.pad
+    together = elbo(Blind(chain), x, x < 4, Streams.of(0, "abc"))
+    for row, (name, length) in enumerate(zip("abc", lengths, strict=True)):
+        one = x[row : row + 1, :length]
+        alone = elbo(Blind(chain), one, one < 4, Streams.of(0, name), batch_size=5)
+        assert torch.equal(alone.nats[0], together.nats[row])
+        assert torch.equal(alone.se[0], together.se[row])
+    assert together.positions.tolist() == lengths
+    perplexity = math.exp(together.nats.sum() / together.positions.sum())
+    mean_of_perplexities = (together.nats / together.positions).exp().mean().item()
+    assert abs(perplexity - mean_of_perplexities) > 1e-3  # ratio of sums, not mean of ratios
+
+
+def test_one_name_one_set_of_masks_whatever_the_network():
+    seen = []
+
+    class Spy(Constant):
+        def __call__(self, tokens, time=None):
+            seen[-1].append(tokens == 4)
+            return super().__call__(tokens)
+
+    x = chain.sample(1, 15)
+    for probabilities in ([0.25] * 4, [0.4, 0.3, 0.2, 0.1]):
+        seen.append([])
+        elbo(Spy(probabilities), x, x >= 0, Streams.of(3, ["record"]))
+    assert torch.equal(torch.cat(seen[0]), torch.cat(seen[1]))
+    counts = torch.cat(seen[0]).sum(1)
+    assert counts[0] == 15
+    for replicate in counts[1:].view(4, 16):
+        assert replicate.min() == 1
+        assert replicate.max() == 14
+        assert (replicate.diff() >= 0).all()
+
+
+def test_inputs_are_left_as_they_were_and_no_gradient_is_kept():
+    x = chain.sample(2, 8)
+    before = x.clone()
+    weight = torch.zeros(4, requires_grad=True)
+
+    def network(tokens):
+        return chain(tokens) + weight
+
+    assert not elbo(network, x, x >= 0, Streams.of(0, range(2))).nats.requires_grad
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("member", members(ScorerConfig))
+def test_every_scorer_keeps_the_contract(member):
+    scorer = member()
+    assert type(scorer).model_validate_json(scorer.model_dump_json()) == scorer
+    x = torch.cat([chain.sample(2, 6), torch.full((1, 6), chain.mask)])
+    before = x.clone()
+    scores = [scorer(Blind(chain), x, x < 4, Streams.of(0, range(3)), batch_size=size) for size in (2, 50)]
+    assert torch.equal(x, before)
+    for score in scores:
+        assert score.nats.dtype == score.se.dtype == torch.float64
+        assert score.positions.tolist() == [6, 6, 0]
+        assert torch.equal(score.nats, scores[0].nats)
+        assert (score.nats[:2] > 0).all()
+    assert Elbo() in [m() for m in members(ScorerConfig)]
