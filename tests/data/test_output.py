@@ -15,7 +15,11 @@ from seqdiff.errors import DataError
 
 
 class Full(io.BytesIO):
-    """A disk with room for a hundred bytes."""
+    """A disk with room for a hundred bytes, ten of them free."""
+
+    def __init__(self, *_, **__):
+        super().__init__()
+        self.write(bytes(90))
 
     def write(self, data):
         if self.tell() + len(data) > 100:
@@ -37,9 +41,14 @@ def test_a_file_appears_whole_when_it_is_finished(tmp_path):
 def test_after_an_error_the_previous_file_stands_and_nothing_else(tmp_path, error):
     path = tmp_path / "out.fa"
     path.write_bytes(b"before")
-    with pytest.raises(error), Output(path) as out:
-        out.write(b"after" * 1_000_000)
-        raise error("stop")
+
+    def interrupted():
+        with Output(path) as out:
+            out.write(b"after" * 1_000_000)
+            raise error("stop")
+
+    with pytest.raises(error, match="stop"):
+        interrupted()
     assert path.read_bytes() == b"before"
     assert os.listdir(tmp_path) == ["out.fa"]
 
@@ -49,8 +58,7 @@ def test_after_an_error_the_previous_file_stands_and_nothing_else(tmp_path, erro
 def test_a_full_disk_is_a_data_error_and_leaves_nothing(tmp_path, monkeypatch, name, size):
     path = tmp_path / name
     path.write_bytes(b"before")
-    monkeypatch.setattr("seqdiff.data.output.open", lambda *_, **__: Full(bytes(90)), raising=False)
-    Full.__init__ = lambda self, data: (io.BytesIO.__init__(self, data), self.seek(90), None)[-1]
+    monkeypatch.setattr("seqdiff.data.output.open", Full, raising=False)
     with pytest.raises(DataError, match=f"{name}: the disk is full"), Output(path) as out:
         out.write(os.urandom(size))
     assert path.read_bytes() == b"before"

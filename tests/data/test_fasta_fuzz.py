@@ -1,0 +1,103 @@
+"""Damaged files of every sort: whole records or a SeqdiffError, never another exception, never half a file."""
+
+import contextlib
+import gzip
+import os
+import random
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from seqdiff.alphabet import DNA
+from seqdiff.data.fasta import check_letters, read_records
+from seqdiff.data.genome import Genome
+from seqdiff.data.intervals import read_bed
+from seqdiff.data.output import bgzf_block
+from seqdiff.data.source import BGZF_END
+from seqdiff.errors import SeqdiffError
+
+GOOD = [
+    b">a first\nACGTNacgtn\nACGT\n>b\nRYKM\n\n>c\n",
+    b">a\r\nACGT\r\n>b|\xe9\r\nNNNN\r\n",
+    b"@r1\nACGT\n+\nIIII\n@r2\nAC\nGT\n+r2\nII\nII\n",
+    b"chr1\t10\t20\nchr1\t30\t40\tname\n",
+    b">m\n" + b"ACGT" * 50 + b"\n",
+]
+BYTES = st.sampled_from([b"\0", b"\r", b"\n", b">", b"@", b"+", b" ", b"\t", b"\xff", b"\x1f\x8b", b"N", b"-", b"7"])
+
+
+@st.composite
+def damaged(draw) -> bytes:
+    """A good file, bent, perhaps compressed, and bent again."""
+    data = bend(draw, draw(st.sampled_from(GOOD)))
+    match draw(st.sampled_from(["plain", "gzip", "bgzip", "members"])):
+        case "gzip":
+            data = gzip.compress(data, mtime=0)
+        case "bgzip":
+            data = bgzf_block(data) + draw(st.sampled_from([BGZF_END, b""]))
+        case "members":
+            data = gzip.compress(data[:9], mtime=0) + gzip.compress(data[9:], mtime=0)
+        case _:
+            return data
+    return bend(draw, data) if draw(st.booleans()) else data
+
+
+def bend(draw, data: bytes) -> bytes:
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data)))
+        match draw(st.sampled_from(["cut", "insert", "flip", "drop", "repeat", "noise"])):
+            case "cut":
+                data = data[:at]
+            case "insert":
+                data = data[:at] + draw(BYTES) + data[at:]
+            case "flip":
+                data = data[:at] + bytes(b ^ 1 << draw(st.integers(0, 7)) for b in data[at : at + 1]) + data[at + 1 :]
+            case "drop":
+                data = data[:at] + data[at + draw(st.integers(1, 9)) :]
+            case "repeat":
+                data = data[:at] + data
+            case "noise":
+                data = data[:at] + random.Random(at).randbytes(draw(st.integers(1, 30))) + data[at:]
+    return data
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=damaged(), duplicates=st.sampled_from(["error", "first", "rename"]))
+@example(data=b"", duplicates="error")
+@example(data=b">", duplicates="error")
+@example(data=b"@", duplicates="error")
+@example(data=b"\x1f", duplicates="error")
+@example(data=b"\x1f\x8b", duplicates="error")
+@example(data=b">a\xff\n", duplicates="error")
+def test_damaged_files_give_whole_records_or_a_clear_error(data, duplicates):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.fa"
+        path.write_bytes(data)
+        records = []
+        with contextlib.suppress(SeqdiffError):
+            for record in read_records(path, duplicates=duplicates):
+                check_letters(record, DNA, path)
+                records.append(record)
+        assert len({record.name for record in records}) == len(records)
+        for record in records:
+            assert record.name
+            assert DNA.first_invalid(record.sequence) is None
+            assert record.quality is None or len(record.quality) == len(record.sequence)
+        with contextlib.suppress(SeqdiffError):
+            read_bed(path, {"chr1": 35})
+        genome, message = opened(path)
+        if genome is None:
+            assert str(path) in message
+            assert os.listdir(folder) == ["x.fa"]
+        else:
+            assert genome.contigs == {record.name: len(record.sequence) for record in records}
+            assert sorted(os.listdir(folder)) == ["x.fa", "x.fa.seqdiff"]
+
+
+def opened(path) -> tuple[Genome | None, str]:
+    try:
+        return Genome.open(path), ""
+    except SeqdiffError as error:
+        return None, str(error)
