@@ -50,7 +50,7 @@ class Recovery(Config):
     lengths: tuple[int, ...] = (1, 4, 16, 64, 256)
     gaps: int = Field(1000, ge=2)
     """Gaps of each length."""
-    bases: int = Field(200_000, ge=1)
+    bases: int = Field(150_000, ge=1)
     """Letters that the model may read for one length: long gaps get fewer than `gaps`."""
     apart: int = Field(128, ge=1)
     """Visible letters between the gaps of a window, at least; a short window holds one gap."""
@@ -177,7 +177,8 @@ def _table(summary: dict[str, Any]) -> Table:
             f"{gap['length']:,}",
             f"{gap['gaps']:,}",
             cell(gap["model"], "accuracy", 3),
-            cell(gap["markov"], "accuracy", 3) + f" (order {gap['markov']['order']})",
+            cell(gap["markov"], "accuracy", 3),
+            str(gap["markov"]["order"]),
             cell(gap["difference"], "accuracy", 3, sign=True),
             f"{gap['most_frequent']['accuracy']['value']:.3f}",
             cell(gap["model"], "log2_probability", 3),
@@ -185,10 +186,20 @@ def _table(summary: dict[str, Any]) -> Table:
         )
         for gap in summary["gaps"]
     ]
-    rows += [(f"{length:,}", "0", "no room for flanks", *[""] * 5) for length in summary["skipped"]]
+    rows += [(f"{length:,}", "0", "no room for flanks", *[""] * 6) for length in summary["skipped"]]
     columns = (
-        "gap", "gaps", "this model", "Markov, both flanks", "difference", "most frequent",
-        f"log2 p(true {summary['unit']})", "Markov",
-    )  # fmt: skip
-    title = f"Recovery: share of masked {summary['unit']}s named right, test windows of {summary['window_length']:,}"
+        "gap",
+        "gaps",
+        "this model",
+        "Markov",
+        "its order",
+        "difference",
+        "most frequent",
+        "log2 p, model",
+        "log2 p, Markov",
+    )
+    title = (
+        f"Recovery of gaps in test windows of {summary['window_length']:,}: share of {summary['unit']}s named right, "
+        f"Markov given both flanks; mean log2 probability of the true {summary['unit']}"
+    )
     return Table(title, columns, tuple(rows))

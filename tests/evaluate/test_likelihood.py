@@ -1,11 +1,7 @@
-import json
-
 import numpy as np
 import pytest
-import torch
-from pydantic import TypeAdapter
 
-from seqdiff.evaluate import QUESTIONS, Likelihood, QuestionConfig
+from seqdiff.evaluate import Likelihood
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +21,7 @@ def test_an_oracle_costs_what_the_sequence_costs(answer, chain, data):
 
 def test_monte_carlo_error_is_the_spread_over_seeds(oracle, data):
     """All windows are read whatever the seed, so seeds differ in their masks alone."""
-    everything = [Likelihood(order=0, strata=1, seed=seed).ask(oracle, data).summary["model"] for seed in range(24)]
+    everything = [Likelihood(order=0, strata=1, seed=seed).ask(oracle, data).summary["model"] for seed in range(16)]
     spread = np.std([one["bits"] for one in everything], ddof=1)
     assert np.mean([one["se_monte_carlo"] for one in everything]) == pytest.approx(spread, rel=0.4)
 
@@ -88,21 +84,3 @@ def test_a_model_that_knows_nothing_costs_two_bits(data, oracle, chain):
     summary = Likelihood(order=0).ask(blank, data).summary
     assert summary["model"]["bits"] == pytest.approx(2, abs=1e-6)
     assert summary["model"]["se_monte_carlo"] == pytest.approx(0, abs=1e-9)
-
-
-@pytest.mark.parametrize("name", list(QUESTIONS))
-def test_questions_contract(name, oracle, data):
-    """Every question: found by name, refuses unknown settings, deterministic, JSON, and a table without holes."""
-    small = {"bases": 4000} | ({"order": 2} if "order" in QUESTIONS[name].model_fields else {})
-    question = TypeAdapter(QuestionConfig).validate_python({"question": name, **small})
-    assert type(question) is QUESTIONS[name]
-    with pytest.raises(ValueError, match="Extra inputs"):
-        QUESTIONS[name](seeed=1)
-    answer = question.ask(oracle, data)
-    assert answer.question == answer.summary["question"] == name
-    assert json.loads(json.dumps(answer.summary, allow_nan=False)) == answer.summary
-    torch.manual_seed(1)
-    assert question.ask(oracle, data).summary == answer.summary
-    _, columns, rows = answer.table()
-    assert rows
-    assert all(len(row) == len(columns) and all(isinstance(cell, str) for cell in row) for row in rows)

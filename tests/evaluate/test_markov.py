@@ -77,8 +77,8 @@ def test_every_context_has_a_distribution(chain):
 
 def test_recovers_the_entropy_of_a_chain(chain):
     """Order 1 finds the entropy rate; higher orders lose next to nothing, since interpolation falls back on it."""
-    test = chain.draw(40_000, 7)[None]
-    model = MarkovModel.fit([chain.draw(200_000, 5)], [chain.draw(20_000, 6)], DNA, order=8, both_strands=False)
+    test = chain.draw(20_000, 7)[None]
+    model = MarkovModel.fit([chain.draw(80_000, 5)], [chain.draw(20_000, 6)], DNA, order=8, both_strands=False)
     bits = -model.log_prob(test).mean((1, 2)) / np.log(2)
     truth = -float(chain.log_prob(torch.from_numpy(test.astype(np.int64)))[0])
     assert bits[1] == pytest.approx(truth / test.size / np.log(2), abs=1e-3)

@@ -1,0 +1,152 @@
+"""Figures from plain numbers: the summaries of `seqdiff.evaluate` and the lines of metrics.jsonl, each to one PNG.
+
+Bars are two standard errors to either side.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+
+from seqdiff.report.style import FLOOR, GREEN, GREY, INK, MODEL, PALE, RIVAL, errors, figure, key_above
+
+Summary = Mapping[str, Any]
+
+
+def likelihood_figure(path: str | Path, summary: Summary) -> None:
+    """Bits a base of the model beside those of Markov chains by order."""
+    unit, model, markov = summary["unit"], summary["model"], summary["markov"]
+    orders = [m["order"] for m in markov]
+    with figure(path, 7.2, 4.0) as drawn:
+        axes = drawn.subplots()
+        spread = 2 * (model["se"] or 0.0)
+        axes.axhspan(model["bits"] - spread, model["bits"] + spread, color=MODEL, alpha=0.14, linewidth=0)
+        axes.axhline(model["bits"], color=MODEL, label=f"this model, at most {model['bits']:.3f}")
+        axes.errorbar(
+            orders, [m["bits"] for m in markov], errors([m["se"] for m in markov]),
+            color=RIVAL, marker="o", markersize=5, capsize=2.5, elinewidth=1.2, label="Markov chain, exact",
+        )  # fmt: skip
+        best, difference = summary["best_markov"], summary["difference"]
+        give_or_take = "" if difference["se"] is None else f" ± {difference['se']:.4f}"
+        axes.text(
+            0.995, 0.97, f"paired difference to order {best}\n{difference['bits']:+.4f}{give_or_take} bits per {unit}",
+            transform=axes.transAxes, ha="right", va="top", fontsize=9, linespacing=1.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 3},
+        )  # fmt: skip
+        axes.set_xticks(orders)
+        axes.set_xlabel(f"order of the Markov chain ({unit}s of context)")
+        axes.set_ylabel(f"bits per {unit} (less is better)")
+        axes.grid(axis="x", visible=False)
+        axes.set_title(f"What a held-out {unit} costs: {summary['scored']:,} {unit}s of test windows", pad=28)
+        key_above(axes)
+
+
+def recovery_figure(path: str | Path, summary: Summary) -> None:
+    """Letters named right, and the probability they were given, against the length of the gap."""
+    unit, gaps = summary["unit"], summary["gaps"]
+    lengths = [gap["length"] for gap in gaps]
+    who = (("model", "this model", MODEL, "o"), ("markov", "Markov chain, both flanks", RIVAL, "s"),
+           ("most_frequent", f"most frequent {unit}", FLOOR, None))  # fmt: skip
+    what = (("accuracy", f"{unit}s named right"), ("log2_probability", f"log2 probability of the true {unit}"))
+    with figure(path, 9.6, 4.0) as drawn:
+        for axes, (value, label) in zip(drawn.subplots(1, 2), what, strict=True):
+            for number, (name, says, colour, marker) in enumerate(who):
+                of = [gap[name][value] for gap in gaps]
+                nudged = [length * 1.04 ** (number - 1) for length in lengths]
+                axes.errorbar(
+                    nudged, [v["value"] for v in of], errors([v["se"] for v in of]) if marker else None,
+                    color=colour, marker=marker, linestyle="-" if marker else "--", markersize=5, capsize=2.5,
+                    elinewidth=1.2, label=says,
+                )  # fmt: skip
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(lengths, [str(length) for length in lengths])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.set_xlabel(f"length of the gap ({unit}s)")
+            axes.set_title(label)
+            axes.grid(axis="x", visible=False)
+            if value == "accuracy":
+                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        handles, labels = drawn.axes[0].get_legend_handles_labels()
+        drawn.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=1.8)
+
+
+def calibration_figure(path: str | Path, summary: Summary) -> None:
+    """What the model says against how often it is right, over how often it says so."""
+    bins = summary["reliability"]
+    said = [b["forecast"] for b in bins]
+    with figure(path, 5.2, 6.2) as drawn:
+        axes, below = drawn.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect")
+        axes.errorbar(
+            said, [b["observed"]["value"] for b in bins], errors([b["observed"]["se"] for b in bins]),
+            color=MODEL, marker="o", markersize=4.5, linewidth=1.2, capsize=2.5, elinewidth=1.2, label="this model",
+        )  # fmt: skip
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.set_ylabel("how often it was so")
+        axes.set_title(f"Calibration at {summary['sites']:,} masked {summary['unit']}s", pad=28)
+        key_above(axes)
+        axes.text(
+            0.97, 0.04,
+            f"expected calibration error {summary['ece']:.4f}\nof noise alone {summary['ece_of_noise']:.4f}",
+            transform=axes.transAxes, ha="right", va="bottom", fontsize=9, color=INK, linespacing=1.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 3},
+        )  # fmt: skip
+        left = [b["from"] for b in bins]
+        below.bar(left, [b["count"] for b in bins], [b["to"] - b["from"] for b in bins], align="edge",
+                  color=MODEL, alpha=0.55, edgecolor="white", linewidth=0.6)  # fmt: skip
+        below.set_yscale("log")
+        below.set_ylabel("forecasts")
+        below.set_xlabel(f"probability given to a {summary['unit']}")
+
+
+def training_figure(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The training curve, from the lines of metrics.jsonl: bits a symbol in training and validation, and the rate."""
+    steps = [row["step"] for row in rows if "nats_per_symbol" in row]
+    bits = [row["nats_per_symbol"] / math.log(2) for row in rows if "nats_per_symbol" in row]
+    valid = [row for row in rows if "valid_nats_per_symbol" in row]
+    rates = [row.get("learning_rate") for row in rows if "nats_per_symbol" in row]
+    with figure(path, 7.2, 4.8) as drawn:
+        axes, below = drawn.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        axes.plot(steps, bits, color=PALE, linewidth=1, label="training, a batch")
+        axes.plot(steps, _smooth(bits), color=GREY, linewidth=1.6, label="training, smoothed")
+        axes.errorbar(
+            [row["step"] for row in valid],
+            [row["valid_nats_per_symbol"] / math.log(2) for row in valid],
+            errors([(row.get("valid_standard_error") or 0) / math.log(2) for row in valid]),
+            color=MODEL, marker="o", markersize=5, capsize=2.5, elinewidth=1.2, label="validation",
+        )  # fmt: skip
+        axes.set_ylabel("bits per symbol")
+        if bits:
+            # The first steps come down from log2 K; the scale is for what follows.
+            settled = [*bits[len(bits) // 20 :], *(row["valid_nats_per_symbol"] / math.log(2) for row in valid)]
+            room = 0.05 * (max(settled) - min(settled)) + 1e-3
+            axes.set_ylim(min(settled) - room, max(settled) + room)
+        axes.set_title("Training", pad=28)
+        key_above(axes)
+        below.plot(steps, [math.nan if rate is None else rate for rate in rates], color=GREEN, linewidth=1.4)
+        below.set_ylabel("learning rate")
+        below.set_xlabel("step")
+        below.set_ylim(bottom=0)
+        drawn.align_ylabels()
+        below.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+
+
+def _smooth(values: Sequence[float]) -> np.ndarray:
+    """Mean over a window of a twentieth of the curve, shorter at its ends."""
+    reach = max(1, len(values) // 40)
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    places = np.arange(len(values))
+    low, high = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
+    return (total[high] - total[low]) / (high - low)
+
+
+FIGURES = {"likelihood": likelihood_figure, "recovery": recovery_figure, "calibration": calibration_figure}
+"""By question."""
+
+
+def draw(path: str | Path, question: str, summary: Summary) -> None:
+    """The figure of an evaluation's answer."""
+    FIGURES[question](path, summary)

@@ -1,0 +1,73 @@
+"""How figures look, and how they reach the disk: whole, or not at all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seqdiff.files import replacing
+
+# Okabe and Ito's palette, told apart with every kind of colour vision (jfly.uni-koeln.de/color).
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+INK, GREY, PALE = "#1f2328", "#6e7781", "#d0d7de"
+MODEL, RIVAL, FLOOR = BLUE, VERMILION, GREY
+
+LOOK = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": PALE,
+    "grid.linewidth": 0.5,
+    "text.color": INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "figure.facecolor": "white",
+}
+
+
+@contextmanager
+def figure(path: str | Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure of this many inches to draw on; on leaving it is written to `path` as PNG, 160 dots an inch.
+
+    Needs no display and touches no global state of matplotlib. The same numbers give the same bytes. Raises DataError
+    if the file cannot be written.
+    """
+    with matplotlib.rc_context(LOOK):
+        drawn = Figure(figsize=(width, height), layout="constrained")
+        yield drawn
+        with replacing(path) as temporary:
+            drawn.savefig(temporary, format="png", dpi=160, metadata={"Software": None})
+
+
+def errors(se: list[float | None]) -> list[float]:
+    """Lengths of error bars: twice the standard error, none where it is unknown."""
+    return [2 * (one or 0.0) for one in se]
+
+
+def key_above(axes: Axes, columns: int = 3) -> None:
+    """The legend in one line above the axes, where it covers nothing."""
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 1.0),
+        ncols=columns,
+        borderaxespad=0.2,
+        handlelength=1.6,
+        columnspacing=1.4,
+    )

@@ -1,0 +1,74 @@
+"""Plausible summaries, of the form that evaluations give."""
+
+import math
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def summaries() -> dict[str, dict]:
+    return {"likelihood": likelihood(), "recovery": recovery(), "calibration": calibration()}
+
+
+@pytest.fixture(scope="session")
+def metrics() -> list[dict]:
+    rng = np.random.default_rng(0)
+    rows = []
+    for step in range(10, 2001, 10):
+        bits = 1.875 + 0.1 * math.exp(-step / 300) + rng.normal(0, 0.006)
+        rate = 3e-3 * min(step / 100, 0.5 + 0.5 * math.cos(math.pi * step / 2000))
+        rows.append({"step": step, "tokens": step * 8192, "nats_per_symbol": bits * math.log(2),
+                     "learning_rate": rate, "gradient_norm": 0.4, "tokens_per_second": 35_000})  # fmt: skip
+        if step % 200 == 0:
+            rows.append(
+                {"step": step, "valid_nats_per_symbol": (bits + 0.004) * math.log(2), "valid_standard_error": 0.002}
+            )
+    return rows
+
+
+@pytest.fixture(scope="session")
+def gap() -> dict:
+    rng = np.random.default_rng(4)
+    truth = "GGCTCACGCCTGTAATCCCAGCACTTTGGGAGG"
+    sure = np.clip(rng.beta(4, 1.5, len(truth)), 0.3, 0.99)
+    probabilities = rng.dirichlet(np.ones(4), len(truth)) * (1 - sure[:, None])
+    probabilities[np.arange(len(truth)), ["ACGT".index(a) for a in truth]] += sure
+    filled = "".join("ACGT"[i] for i in probabilities.argmax(-1))
+    filled = filled[:9] + "T" + filled[10:]
+    return {"left": "AAGGCCGGGCGCGGT", "right": "CCGAGGCGGGCGGAT", "probabilities": probabilities.tolist(),
+            "symbols": "ACGT", "filled": filled, "truth": truth, "start": 1_203_417}  # fmt: skip
+
+
+def likelihood() -> dict:
+    bits = [1.9704, 1.9210, 1.9138, 1.9110, 1.9071, 1.9037, 1.8967, 1.8907, 1.8847, 1.8802, 1.8769, 1.8742]
+    markov = [{"order": k, "bits": b, "se": 0.0015 + 0.0005 * k, "unbroken": b - 1e-3} for k, b in enumerate(bits)]
+    return {"question": "likelihood", "unit": "base", "windows": 388, "window_length": 512, "scored": 198_656,
+            "model": {"bits": 1.8691, "se": 0.0051, "se_monte_carlo": 0.0004, "perplexity": 3.653},
+            "markov": markov, "best_markov": 11, "difference": {"bits": -0.0051, "se": 0.0021}}  # fmt: skip
+
+
+def recovery() -> dict:
+    def of(accuracy: float, bits: float, se: float) -> dict:
+        return {"accuracy": {"value": accuracy, "se": se}, "log2_probability": {"value": bits, "se": 2 * se}}
+
+    lengths = (1, 4, 16, 64, 256)
+    model = zip((0.412, 0.378, 0.345, 0.325, 0.315), (-1.79, -1.86, -1.93, -1.955, -1.963), strict=True)
+    markov = zip((0.389, 0.361, 0.327, 0.304, 0.301), (-1.833, -1.892, -1.951, -1.967, -1.970), strict=True)
+    gaps = [
+        {"length": n, "gaps": 1000, "model": of(*m, 0.012 / n**0.3), "markov": of(*r, 0.012 / n**0.3) | {"order": 6},
+         "most_frequent": of(0.302, -1.971, 0.012 / n**0.3)}
+        for n, m, r in zip(lengths, model, markov, strict=True)
+    ]  # fmt: skip
+    return {"question": "recovery", "unit": "base", "window_length": 512, "gaps": gaps, "skipped": []}
+
+
+def calibration() -> dict:
+    bins = []
+    for b, count in enumerate((9000, 40000, 80000, 90000, 95000, 60000, 21000, 5000, 2000, 1200, 800, 500, 300, 250, 200, 150, 150, 200, 250, 900)):  # noqa: E501  # fmt: skip
+        middle = (b + 0.5) / 20
+        se = math.sqrt(middle * (1 - middle) / count) * 1.5
+        bins.append({"from": b / 20, "to": (b + 1) / 20, "count": count, "forecast": middle,
+                     "observed": {"value": middle - 0.04 * middle**3 + se * math.sin(b), "se": se}})  # fmt: skip
+    return {"question": "calibration", "unit": "base", "sites": 99_521, "ece": 0.0041, "ece_of_noise": 0.0024,
+            "reliability": bins}  # fmt: skip

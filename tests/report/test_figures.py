@@ -1,0 +1,94 @@
+import copy
+import struct
+
+import pytest
+
+from seqdiff.errors import DataError
+from seqdiff.report import draw, infill_figure, training_figure
+
+
+def size(path) -> tuple[int, int]:
+    """Width and height from the header of a PNG."""
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", head[16:])
+
+
+@pytest.mark.parametrize("question", ["likelihood", "recovery", "calibration"])
+def test_same_numbers_same_picture_other_numbers_another(question, summaries, tmp_path):
+    for name in ("one.png", "two.png"):
+        draw(tmp_path / name, question, summaries[question])
+    assert size(tmp_path / "one.png")[0] >= 800
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    other = copy.deepcopy(summaries[question])
+    match question:
+        case "likelihood":
+            other["model"]["bits"] += 0.01
+        case "recovery":
+            other["gaps"][2]["model"]["accuracy"]["value"] += 0.02
+        case "calibration":
+            other["reliability"][3]["observed"]["value"] += 0.05
+    draw(tmp_path / "other.png", question, other)
+    assert (tmp_path / "other.png").read_bytes() != (tmp_path / "one.png").read_bytes()
+
+
+def test_unknown_errors_are_drawn_without_bars(summaries, tmp_path):
+    for question, summary in summaries.items():
+        draw(tmp_path / "x.png", question, _without_errors(summary))
+        assert size(tmp_path / "x.png")
+
+
+def test_training_curve_of_any_length(metrics, tmp_path):
+    for number, rows in enumerate(([], metrics[:1], metrics[:25], metrics)):
+        training_figure(tmp_path / f"{number}.png", rows)
+        assert size(tmp_path / f"{number}.png")
+
+
+def test_what_stood_there_stays_when_drawing_fails(summaries, tmp_path):
+    (tmp_path / "x.png").write_bytes(b"before")
+    broken = {key: value for key, value in summaries["likelihood"].items() if key != "difference"}
+    with pytest.raises(KeyError):
+        draw(tmp_path / "x.png", "likelihood", broken)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
+    assert (tmp_path / "x.png").read_bytes() == b"before"
+
+
+def test_a_folder_that_cannot_be_written_is_said(summaries, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        draw(tmp_path / "file" / "x.png", "likelihood", summaries["likelihood"])
+
+
+def test_global_state_of_matplotlib_is_left_alone(summaries, tmp_path):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    draw(tmp_path / "x.png", "likelihood", summaries["likelihood"])
+    assert dict(matplotlib.rcParams) == before
+
+
+def _without_errors(value):
+    if isinstance(value, dict):
+        return {key: None if key == "se" else _without_errors(item) for key, item in value.items()}
+    return [_without_errors(item) for item in value] if isinstance(value, list) else value
+
+
+def test_gap_with_and_without_the_truth(gap, tmp_path):
+    infill_figure(tmp_path / "with.png", gap, title="A gap")
+    infill_figure(tmp_path / "without.png", {key: value for key, value in gap.items() if key != "truth"})
+    assert size(tmp_path / "with.png")[1] > size(tmp_path / "without.png")[1]
+    assert size(tmp_path / "with.png")[0] == size(tmp_path / "without.png")[0]
+
+
+def test_long_gap_goes_on_in_further_rows(gap, tmp_path):
+    long = gap | {what: gap[what] * 5 for what in ("probabilities", "filled", "truth")}
+    infill_figure(tmp_path / "long.png", long)
+    infill_figure(tmp_path / "short.png", gap)
+    assert size(tmp_path / "long.png")[1] > 2 * size(tmp_path / "short.png")[1]
+    assert size(tmp_path / "long.png")[0] < 1.3 * size(tmp_path / "short.png")[0]
+
+
+def test_gap_at_the_end_of_a_sequence_has_one_flank(gap, tmp_path):
+    infill_figure(tmp_path / "end.png", gap | {"right": ""})
+    infill_figure(tmp_path / "start.png", gap | {"left": "", "start": 1})
+    assert size(tmp_path / "end.png")
