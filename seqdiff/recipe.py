@@ -5,8 +5,6 @@ is reported with its place and, where one is near, the setting that was meant.
 """
 
 import difflib
-import types
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +14,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from seqdiff import resources
-from seqdiff.config import Config
+from seqdiff.config import Config, classes
 from seqdiff.denoisers import DenoiserConfig
 from seqdiff.diffusion.processes import ProcessConfig
 from seqdiff.errors import ConfigError
@@ -81,7 +79,8 @@ class Recipe(Config):
             )
         if self.denoiser.equivariant and not self.data.alphabet.complementary:
             raise ValueError(
-                f"denoiser {self.denoiser.kind!r} is equivariant to the reverse complement, which {self.data.alphabet.name} has not"
+                f"denoiser {self.denoiser.kind!r} is equivariant to the reverse complement, "
+                f"which {self.data.alphabet.name} has not"
             )
         return self
 
@@ -208,14 +207,8 @@ def _resolve(location: tuple[int | str, ...]) -> tuple[list[int | str], type[pyd
         field = owner.model_fields.get(str(part)) if owner else None
         if owner and field is None:
             field = next((f for f in owner.model_fields.values() if f.alias == part), None)
-        members = _classes(field.annotation) if field else []
+        members = classes(field.annotation) if field else []
     return cleaned, owner
-
-
-def _classes(annotation: Any) -> list[type[pydantic.BaseModel]]:
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType, Annotated):
-        return [c for part in typing.get_args(annotation) for c in _classes(part)]
-    return [annotation] if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel) else []
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ SETTINGS = {
     "name": "tiny",
     "seed": 3,
     "process": {"kind": "masked"},
-    "denoiser": {"kind": "transformer", "width": 16, "depth": 1, "heads": 2},
+    "denoiser": {"kind": "convolution", "width": 16, "hidden": 16, "depth": 2},
     "training": {
         "steps": 12, "batch_size": 8, "learning_rate": 1e-2, "warmup_steps": 2, "validate_every": 6,
         "validation_windows": 4, "save_every": 4, "log_every": 1, "ema": 0.5,

@@ -49,7 +49,7 @@ def command(
     answers: dict[str, Any] = {}
     for question in asked:
         with options.progress(question.question, "%", quiet, total=100) as advance:
-            answer = question.ask(model, data, _share(advance))
+            answer = question.ask(model, data, options.difference(advance, scale=100))
         answers[answer.question] = answer.summary
         _show(answer.table())
         if figures:
@@ -62,18 +62,6 @@ def command(
         header = {"model": str(run) if run else "shipped", "recipe": model.recipe.name, "data": data.source}
         with Output(output) as out:
             out.write((json.dumps(header | {"answers": answers}, indent=2) + "\n").encode())
-
-
-def _share(advance: Any) -> Any:
-    """Turn shares done (0 to 1) into steps of a bar that ends at 100."""
-    seen = 0.0
-
-    def to(share: float) -> None:
-        nonlocal seen
-        advance(100 * (share - seen))
-        seen = share
-
-    return to
 
 
 def _changes(settings: list[str], questions: tuple[str, ...]) -> dict[str, dict[str, Any]]:

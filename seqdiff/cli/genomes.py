@@ -16,10 +16,16 @@ def list_genomes() -> None:
 
     Example: seqdiff genomes list
     """
-    from seqdiff.data.genomes import Registry
+    from seqdiff.data import genomes
+    from seqdiff.errors import DataError
 
-    for row in Registry.load().table():
-        print("\t".join(row))
+    print("name\tbases\tassembly\twhere")
+    for name, entry in genomes.Registry.load().genomes.items():
+        try:
+            where = str(genomes.resolve(name))
+        except DataError:
+            where = f"not here: seqdiff genomes fetch {name}"
+        print(f"{name}\t{entry.bases}\t{entry.assembly}\t{where}")
 
 
 @app.command("fetch")
@@ -35,7 +41,11 @@ def fetch_genome(
     options.start(threads=None, quiet=quiet, verbose=verbose)
     from seqdiff.data import genomes
 
-    print(genomes.fetch(name))
+    entry = genomes.Registry.load()[name]
+    with options.progress(f"fetch {name}", "byte", quiet, entry.size) as advance:
+        report = options.difference(advance)
+        path = genomes.fetch(name, progress=lambda done, total: report(done))
+    print(path)
 
 
 @app.command("index")
@@ -51,7 +61,8 @@ def index_genome(
     options.start(threads=None, quiet=quiet, verbose=verbose)
     from seqdiff.data.genome import Genome
 
-    with options.progress("index", "byte", quiet) as advance:
-        genome = Genome.open(fasta, progress=advance)
+    total = fasta.stat().st_size if fasta.is_file() else None
+    with options.progress("index", "byte", quiet, total) as advance:
+        genome = Genome.open(fasta, progress=options.difference(advance))
     for contig, length in genome.contigs.items():
         print(f"{contig}\t{length}")

@@ -53,7 +53,7 @@ def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def progress(label: str, unit: str, quiet: bool, total: int | None = None) -> Iterator[Callable[[int], None]]:
+def progress(label: str, unit: str, quiet: bool, total: int | None = None) -> Iterator[Callable[[float], None]]:
     """A bar on a terminal that is advanced by what is done; silence elsewhere."""
     if quiet or not sys.stderr.isatty():
         yield lambda done: None
@@ -72,16 +72,30 @@ def progress(label: str, unit: str, quiet: bool, total: int | None = None) -> It
         yield lambda done: bar.advance(task, done)
 
 
+def difference(advance: Callable[[float], None], scale: float = 1) -> Callable[[float], None]:
+    """For what reports how far it has come in all, a bar that is advanced by what is new."""
+    reached = 0.0
+
+    def report(done: float) -> None:
+        nonlocal reached
+        advance(scale * (done - reached))
+        reached = done
+
+    return report
+
+
 def sampler(kind: str, *, steps: int | None, temperature: float, top_p: float) -> "SamplerConfig":
     """The sampler a command line asks for; a setting that it does not have is a UsageError, never ignored."""
     import pydantic
 
-    from seqdiff.diffusion.samplers import SAMPLERS
+    from seqdiff.config import members
+    from seqdiff.diffusion.samplers import SamplerConfig
 
-    one_of("--sampler", kind, tuple(SAMPLERS))
+    samplers = members(SamplerConfig)
+    one_of("--sampler", kind, tuple(samplers))
     asked = {"temperature": temperature, "top_p": top_p} | ({} if steps is None else {"steps": steps})
     try:
-        return SAMPLERS[kind](**asked)
+        return samplers[kind](**asked)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).replace("_", "-") if first["loc"] else kind

@@ -72,7 +72,7 @@ class Registry(Config):
     >>> Registry.load()["hg83"]
     Traceback (most recent call last):
     seqdiff.errors.DataError: 'hg83' is no genome that seqdiff knows; did you mean 'hg38'? It knows \
-human-chr20, hg38, hs1, mm39, sacCer3. For a file of your own: --set data.fasta=FILE
+human-chr20, hg38, T2T-CHM13, mm39, sacCer3. For a file of your own: --set data.fasta=FILE
     """
 
     genomes: dict[str, Entry]

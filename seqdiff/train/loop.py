@@ -23,8 +23,8 @@ from seqdiff.checkpoint import Provenance, RunFolder
 from seqdiff.data.batches import Shuffled
 from seqdiff.data.windows import Windows
 from seqdiff.diffusion.likelihood import elbo
-from seqdiff.modalities.dna import DnaData
 from seqdiff.errors import ConfigError, TrainingError
+from seqdiff.modalities.dna import DnaData
 from seqdiff.recipe import Recipe
 from seqdiff.streams import Streams, seed_of
 from seqdiff.train import optimizer as adamw
@@ -141,7 +141,7 @@ def _run(
                         torch.autocast(device.type, dtype, enabled=dtype is not None),
                     ):
                         loss = recipe.process.loss(network, piece.to(device), draws.select(part))
-                        (loss.nats * (group.world / float(count))).backward()
+                        (loss.nats * (group.world / max(float(count), 1.0))).backward()
                     nats_sum += loss.nats.detach().double()
                 gradient_norm = nn.utils.clip_grad_norm_(denoiser.parameters(), settings.clip or math.inf)
                 optimizer.step()
@@ -152,7 +152,7 @@ def _run(
                 last = step == settings.steps
                 stop = group.agree(received.signal)
                 if step % settings.log_every == 0 or last or stop:
-                    nats = float(group.sum(torch.as_tensor(nats_sum).cpu())) / count_sum
+                    nats = float(group.sum(torch.as_tensor(nats_sum).cpu())) / max(count_sum, 1.0)
                     high = high + 1 if nats > 2 * uniform_loss else 0
                     if not math.isfinite(nats) or high > 2:
                         raise _diverged(step, nats, folder, last_saved)

@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from seqdiff.alphabet import DNA
+from seqdiff.config import members
 from seqdiff.data.fasta import Record
 from seqdiff.data.intervals import Interval
-from seqdiff.diffusion.samplers import SAMPLERS, Exact
+from seqdiff.diffusion.samplers import Exact, SamplerConfig
 from seqdiff.inference.infill import infill, qualities, unknown_records
+
+SAMPLERS = members(SamplerConfig)
 
 
 def next_letter(tokens, time=None):

@@ -36,8 +36,9 @@ def test_two_processes_train_the_same_losses_as_one(tmp_path, micro):
     one, two = (RunFolder(tmp_path / name).read_metrics() for name in ("one", "two"))
     assert [row["step"] for row in one] == [row["step"] for row in two]
     for a, b in zip(one, two):
-        for key in ("nats_per_symbol", "valid_nats_per_symbol", "gradient_norm"):
-            assert a.get(key) == pytest.approx(b.get(key), rel=2e-4)
+        assert a.keys() == b.keys()
+        for key in a.keys() - {"tokens_per_second"}:
+            assert a[key] == pytest.approx(b[key], rel=5e-4), key
     first, second = (load_file(RunFolder(tmp_path / name).weights_file) for name in ("one", "two"))
     for name, tensor in first.items():
         assert (tensor - second[name]).abs().max() < 1e-3, name

@@ -11,11 +11,11 @@ def test_the_average_follows_the_weights_and_is_swapped_in_and_out():
     nn.init.ones_(network.weight)
     average.update(1)  # decay min(.5, 2/11): the first weights are forgotten soon
     expected = 1 - 2 / 11
-    assert abs(float(average.weights()["weight"]) - expected) < 1e-6
+    assert abs(average.weights()["weight"].item() - expected) < 1e-6
     with average.swapped_in() as averaged:
-        assert abs(float(averaged.weight) - expected) < 1e-6
+        assert abs(averaged.weight.item() - expected) < 1e-6
         assert not averaged.training
-    assert float(network.weight) == 1
+    assert network.weight.item() == 1
     assert network.training
 
 

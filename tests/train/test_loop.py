@@ -100,25 +100,25 @@ def run_process(genome, out):
     return subprocess.Popen([*arguments, "--resume"], stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_save(out, process):
-    deadline = time.monotonic() + 60
-    while not RunFolder(out).state_file.is_file():
+def wait_for_step(out, process, step):
+    """Wait until a run in another process has saved a step, and logged further ones."""
+    deadline = time.monotonic() + 90
+    while not (RunFolder(out).state_file.is_file() and max(row["step"] for row in curve(out)) > step):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(0.3)
 
 
 def test_kill_9_of_a_real_process_loses_nothing_saved(genome, tmp_path):
     out = tmp_path / "run"
     process = run_process(genome, out)
-    wait_for_save(out, process)
+    wait_for_step(out, process, 7)
     process.kill()
     process.wait()
     killed_at = RunFolder(out).read_state()[1]["step"]
     assert killed_at >= 5
     process = run_process(genome, out)
-    time.sleep(3)
+    wait_for_step(out, process, killed_at + 10)
     process.send_signal(signal.SIGTERM)
     _, messages = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
@@ -132,7 +132,7 @@ def test_kill_9_of_a_real_process_loses_nothing_saved(genome, tmp_path):
 def test_ctrl_c_saves_and_says_how_to_go_on(genome, tmp_path):
     out = tmp_path / "run"
     process = run_process(genome, out)
-    wait_for_save(out, process)
+    wait_for_step(out, process, 7)
     process.send_signal(signal.SIGINT)
     _, messages = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
