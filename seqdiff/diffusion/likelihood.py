@@ -22,7 +22,7 @@ from torch import Tensor
 
 from seqdiff.config import Config
 from seqdiff.diffusion.categorical import lowest
-from seqdiff.diffusion.denoise import Denoise, precise, symbols
+from seqdiff.diffusion.denoise import Denoise, precise, symbols, widest
 from seqdiff.diffusion.processes.masked import exact_count
 from seqdiff.streams import Streams
 
@@ -85,6 +85,7 @@ def elbo(
     `batch_size`) are compared on the same masks. `batch_size` rows at most go through the network at once; a row
     takes 1 + strata * replicates passes, with one scored letter 1, with none 0.
     """
+    assert len(rng) == len(tokens), "one stream a row"
     mask = symbols(denoise, tokens)
     known = tokens.cpu()
     scored = scored.cpu() & (known < mask)
@@ -95,7 +96,8 @@ def elbo(
     while block := list(islice(passes, batch_size)):
         rows, places, counts, keys = zip(*block, strict=True)
         counts, rows = torch.tensor(counts), torch.tensor(rows)
-        masked = lowest(counts, scored[rows], torch.stack(keys))
+        where = (counts, scored[rows], torch.stack(keys).to(widest(tokens.device)))
+        masked = lowest(*(part.to(tokens.device) for part in where)).cpu()
         nats = masked_nats(denoise, known[rows], masked, mask, tokens.device) / counts
         for row, place, value in zip(rows.tolist(), places, nats, strict=True):
             if place is None:

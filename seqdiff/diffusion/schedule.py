@@ -35,7 +35,7 @@ class Curve(Config, ABC):
         """The share still visible."""
         return 1 - self.masked(t)
 
-    def grid(self, steps: int) -> Float64[Tensor, "steps+1"]:
+    def grid(self, steps: int) -> Float64[Tensor, "{steps}+1"]:
         """Masked shares m(i / steps), i = 0..steps: strictly increasing, first exactly 0 and last exactly 1.
 
         >>> Linear().grid(4).tolist()

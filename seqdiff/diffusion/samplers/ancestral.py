@@ -47,7 +47,7 @@ class Ancestral(Sampler):
         when, what = uniforms(rng, filling.unfilled, 2)
         return filling.follow(self.turns(filling.unfilled, filling.freedom, when), what)
 
-    def shares(self, steps: int) -> Float64[Tensor, "steps+1"]:
+    def shares(self, steps: int) -> Float64[Tensor, "{steps}+1"]:
         """Masked shares between the steps, 0 to 1."""
         return (Cosine() if self.grid == "cosine" else Linear()).grid(steps)
 

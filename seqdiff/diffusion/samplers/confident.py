@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from seqdiff.diffusion import categorical
-from seqdiff.diffusion.denoise import Denoise
+from seqdiff.diffusion.denoise import Denoise, widest
 from seqdiff.diffusion.samplers.filling import Filled, Filling, Sampler, uniforms
 from seqdiff.streams import Streams
 
@@ -63,15 +63,17 @@ class Confident(Sampler):
         done = 0
         while len(rows := filling.unfilled.any(1).nonzero()[:, 0]):
             logits, left, freedom = filling.look(rows), filling.unfilled[rows], filling.freedom[rows]
-            mu = torch.softmax(logits[left.to(logits.device)].cpu().double(), dim=-1)
+            here = logits.device
+            mu = torch.softmax(logits[left.to(here)].to(widest(here)), dim=-1)
             count = self.count(masks[rows], done)
             if self.order == "choose-then-sample":
-                chosen = choose(count, left, freedom, doubt(mu, self.score))
+                chosen = choose(count, left, freedom, doubt(mu, self.score).cpu().double())
                 proposal = filling.propose(rows, chosen, logits, once[rows])
             else:
                 (fresh,) = uniforms(rng.select(rows.tolist()), left, 1)
                 proposal = filling.propose(rows, left, logits, fresh)
-                chosen = choose(count, left, freedom, doubt(mu, self.score, proposal.values[left]))
+                doubts = doubt(mu, self.score, proposal.values[left].to(here)).cpu().double()
+                chosen = choose(count, left, freedom, doubts)
             filling.accept(rows, chosen, proposal)
             done += 1
         return filling.filled()

@@ -137,6 +137,7 @@ def uniforms(rng: Streams, where: Bool[Tensor, "B L"], columns: int) -> Float64[
     """Uniforms at the positions `where`, 0 elsewhere. A row draws as many as it has such positions, so what it gets
     depends neither on its neighbours nor on the padding to its right.
     """
+    assert len(rng) == len(where), "one stream a row"
     counts = where.sum(1).tolist()
     draws = [rng.select([row]).rand(count, columns)[0] for row, count in enumerate(counts)]
     spread = torch.zeros(*where.shape, columns, dtype=torch.float64)

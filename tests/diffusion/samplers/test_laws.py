@@ -109,7 +109,9 @@ def sample_then_choose_law(score):
                 candidates = torch.tensor(drawn)
                 q = mu.gather(1, candidates[:, None]).prod().item()
                 left = torch.tensor([state]) == M
-                chosen = choose(torch.ones(1), left, torch.full((1, 4), 3), doubt(mu, score, candidates))
+                chosen = choose(
+                    torch.ones(1, dtype=torch.int64), left, torch.full((1, 4), 3), doubt(mu, score, candidates)
+                )
                 where = int(chosen[0].nonzero())
                 new = (*state[:where], drawn[sites.index(where)], *state[where + 1 :])
                 after[new] = after.get(new, 0.0) + probability * q
