@@ -20,10 +20,11 @@ from seqdiff.streams import Streams
 class Likelihood(Config):
     """Bits a base on test windows: the diffusion bound beside Markov orders 0..`order`, window by window.
 
-    The model's value is an upper bound on its cost (Shi et al. 2024, arXiv 2406.04329, eq. 4; math.md 6.1), the
-    Markov values are exact. All letters of a window are scored from that window alone. Standard errors take
-    the windows as the sample; the model's contains the Monte-Carlo error, which is also given by itself. The
-    rival in the paired difference is the order that does best on these very windows: the choice favours it.
+    The model's value is an upper bound on its cost (`seqdiff.diffusion.likelihood.elbo`), the Markov values are
+    exact. All letters of a window are scored from that window alone. Standard errors take
+    the windows as the sample (neighbours resemble one another, so for other regions of the genome they are too
+    small; the paired difference suffers least); the model's contains the Monte-Carlo error, which is also given by
+    itself. The rival in the paired difference is the order that does best on these very windows: the choice favours it.
     """
 
     question: Literal["likelihood"] = "likelihood"

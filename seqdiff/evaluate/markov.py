@@ -2,7 +2,7 @@
 
 Each order is interpolated with the shorter ones, p_k(a | c) = (n(c, a) + s_k p_{k-1}(a | c')) / (n(c) + s_k),
 where c' is the context c without its oldest letter and p_{-1} is uniform: the predictive distribution of
-a hierarchy of Dirichlet priors with concentrations s_k (MacKay and Peto 1995, Nat. Lang. Eng. 1:289, eq. 21).
+a hierarchy of Dirichlet priors with concentrations s_k (MacKay and Peto 1995, Nat. Lang. Eng. 1:289).
 The concentrations are those of highest likelihood on the validation split, order by order.
 """
 

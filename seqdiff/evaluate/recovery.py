@@ -48,9 +48,9 @@ class Recovery(Config):
 
     question: Literal["recovery"] = "recovery"
     lengths: tuple[int, ...] = (1, 4, 16, 64, 256)
-    gaps: int = Field(1000, ge=2)
+    gaps: int = Field(800, ge=2)
     """Gaps of each length."""
-    bases: int = Field(150_000, ge=1)
+    bases: int = Field(125_000, ge=1)
     """Letters that the model may read for one length: long gaps get fewer than `gaps`."""
     apart: int = Field(128, ge=1)
     """Visible letters between the gaps of a window, at least; a short window holds one gap."""

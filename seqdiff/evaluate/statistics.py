@@ -31,7 +31,7 @@ class Estimate(NamedTuple):
 def ratio(totals: Float[np.ndarray, "N"], counts: Float[np.ndarray, "N"]) -> Estimate:
     """sum totals / sum counts over N windows, with the standard error of the ratio estimator.
 
-    se^2 = N/(N-1) sum (total_i - R count_i)^2 / (sum counts)^2 (Cochran 1977, Sampling Techniques, eq. 6.13):
+    se^2 = N/(N-1) sum (total_i - R count_i)^2 / (sum counts)^2 (Cochran 1977, Sampling Techniques, ch. 6):
     letters of one window are not independent, so a window is the unit. Windows without letters are left out.
 
     >>> ratio(np.array([2.0, 4.0]), np.array([1.0, 1.0]))
