@@ -19,8 +19,8 @@ class Calibration(Config):
     Every one of the K probabilities at a masked place is a forecast of "this letter stands here".
     `reliability` has them in bins of equal width (for the diagram); `ece`, the expected calibration error, is
     the mean distance between forecast and frequency over bins of equal mass (the adaptive one of
-    Nixon et al. 2019, arXiv 1904.01685, over the letters together). A perfect model's is above 0 by the noise of the bins:
-    `ece_of_noise` is what it would get on average from these very forecasts. `brier` is
+    Nixon et al. 2019, arXiv 1904.01685, over the letters together). A perfect model's is above 0 by the noise of
+    the bins: `ece_of_noise` is what it would get on average from these very forecasts. `brier` is
     sum_a (p_a - y_a)^2 (Brier 1950, from 0 to 2) and `log_loss` is in bits, also by mask rate.
     """
 
