@@ -9,6 +9,7 @@ the FASTA, or in a cache folder where that cannot be written; it is made again w
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import logging
 import os
@@ -119,10 +120,13 @@ class Genome:
                     f"no place for the encoded {path}: neither {beside.parent} nor {target.parent} can be "
                     f"written ({explain(error)}); set SEQDIFF_CACHE to a folder that can"
                 ) from error
-        with locked:
+        with locked as alone:
             with contextlib.suppress(NotEncoded):  # another process may have been faster
                 return cls(path, alphabet, *encoded.read(target, alphabet, path.stat()))
             log.info("encoding %s (once) into %s", path, target)
+            if alone:  # what a process left that was killed while encoding
+                for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+                    left.unlink(missing_ok=True)
             encoded.write(path, target, alphabet, progress)
         try:
             return cls(path, alphabet, *encoded.read(target, alphabet, path.stat()))
@@ -203,8 +207,8 @@ def _places(path: Path) -> tuple[Path, Path]:
     return whole.with_name(whole.name + ".seqdiff"), home.expanduser() / f"{whole.stem}-{key}.seqdiff"
 
 
-def _lock(target: Path) -> contextlib.AbstractContextManager[None]:
-    """One process at a time, where the file system has locks; without them both encode, which is harmless.
+def _lock(target: Path) -> contextlib.AbstractContextManager[bool]:
+    """One process at a time: whether that holds. Without locks on a file system all encode, which is harmless.
 
     Raises OSError where the folder cannot be written.
     """
@@ -212,7 +216,8 @@ def _lock(target: Path) -> contextlib.AbstractContextManager[None]:
     number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
     @contextlib.contextmanager
-    def held() -> Iterator[None]:
+    def held() -> Iterator[bool]:
+        alone = False
         try:
             with contextlib.suppress(OSError):
                 try:
@@ -220,7 +225,9 @@ def _lock(target: Path) -> contextlib.AbstractContextManager[None]:
                 except BlockingIOError:
                     log.info("another process is encoding %s: waiting for it", target)
                     fcntl.flock(number, fcntl.LOCK_EX)
-            yield
+                # A lock file that was removed meanwhile keeps nobody out.
+                alone = os.path.samestat(os.fstat(number), os.stat(path))
+            yield alone
         finally:
             # Removed while held: whoever waits for it looks for the encoded file first.
             with contextlib.suppress(OSError):

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -285,6 +286,21 @@ def test_of_two_processes_one_encodes(path):
     assert [process.returncode for process in both] == [0, 0]
     assert said[0][0] == said[1][0] != ""
     assert sum("encoding" in err and "(once)" in err for _, err in said) == 1
+    assert sorted(os.listdir(path.parent)) == ["g.fa", "g.fa.seqdiff"]
+
+
+def test_what_a_killed_process_left_is_cleared_away(path):
+    command = [sys.executable, "-c", OPENING.replace("0.2", "60"), str(path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "encoding" in line:
+            break
+    while not list(path.parent.glob(".*.partial")):
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not path.with_name("g.fa.seqdiff").exists()
+    Genome.open(path)
     assert sorted(os.listdir(path.parent)) == ["g.fa", "g.fa.seqdiff"]
 
 
