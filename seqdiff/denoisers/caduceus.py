@@ -58,7 +58,7 @@ class CaduceusDenoiser(MambaDenoiser):
         super().__init__(settings, symbols)
         self.shared, self.swap = settings.strands == "ps", settings.swap_strands
 
-    def hidden(self, tokens: Int[Tensor, "B L"], time: None = None) -> Float[Tensor, "B L D"]:
+    def hidden(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L D"]:
         """ps: (B, L, 2 width), whose reverse complement is its `.flip(-1, -2)`. ph: (B, L, width)."""
         if not self.shared and self.training:
             return super().hidden(tokens, time)
@@ -67,7 +67,7 @@ class CaduceusDenoiser(MambaDenoiser):
             return torch.cat([first, second.flip(1, 2)], -1)
         return (first + second.flip(1)) / 2
 
-    def forward(self, tokens: Int[Tensor, "B L"], time: None = None) -> Float[Tensor, "B L K"]:
+    def forward(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
         """ps: the sum of both strands' logits; ph: one strand in training, the mean of both outside."""
         if not self.shared and self.training:
             return super().forward(tokens, time)

@@ -71,7 +71,7 @@ class TransformerDenoiser(Denoiser):
     def trunk(
         self, h: Float[Tensor, "B L D"], present: Bool[Tensor, "B L"], time: Float[Tensor, "B"] | None
     ) -> Float[Tensor, "B L D"]:
-        # A row of nothing but pads would have nothing to attend to, and answer NaN.
+        # Some attention kernels answer NaN where there is nothing to attend to: a row of nothing but pads.
         seen = (present | ~present.any(1, keepdim=True))[:, None, None, :]
         angles = rotary_angles(h.shape[1], self.head_width, h)
         condition = None if time is None else F.silu(self.time(time))
