@@ -256,3 +256,38 @@ def test_every_process_is_frozen_and_read_back_from_its_own_json(member):
     assert process.needs_time in (True, False)
     with pytest.raises(ValidationError):
         process.kind = "other"
+
+
+def test_hollow_scores_every_letter_and_its_mean_is_the_same_bound():
+    k = patterns.sum(1)
+    probabilities = torch.tensor([1 / (5 * math.comb(4, int(count))) for count in k], dtype=torch.float64)
+    strata = (k + 0.5) / 5
+    process = Masked(estimator="hollow")
+    weight = probabilities[:, None].expand(patterns.shape)
+    for x in tiny.strings[::5]:
+        rng = FixedStreams(strata, 1.0 - patterns.double())
+        nats = process.loss(tiny, Batch(x.expand(len(patterns), -1), weight), rng).nats.item()
+        assert nats == pytest.approx(-float(tiny.log_prob(x[None])), abs=1e-12)
+
+
+def test_hollow_has_a_smaller_spread_than_the_exact_count():
+    chain = MarkovChain()
+    x = chain.sample(1, 32, seed=3).expand(64, -1)
+    losses = {name: [] for name in ("hollow", "exact-count")}
+    for step in range(20):
+        for name, found in losses.items():
+            batch = Batch(x, torch.ones_like(x, dtype=torch.float32))
+            loss = Masked(estimator=name).loss(chain, batch, Streams.of_step(0, step, range(64), 64))
+            found.append(float(loss.nats / loss.count))
+    exact = -float(chain.log_prob(x[:1])) / 32
+    for found in losses.values():
+        assert np.mean(found) == pytest.approx(exact, abs=5 * np.std(found) / math.sqrt(20))
+    assert np.std(losses["hollow"]) < 0.7 * np.std(losses["exact-count"])
+
+
+def test_hollow_never_scores_masks_and_pads_of_the_source():
+    x = torch.tensor([[0, 1, 4, 2, 5], [4, 4, 5, 5, 5]])
+    loss = Masked(estimator="hollow").loss(
+        Constant([0.1, 0.2, 0.3, 0.4]), Batch(x, (x < 4).float()), Streams.of_step(0, 0, range(2), 2)
+    )
+    assert float(loss.nats) == pytest.approx(-math.log(0.1 * 0.2 * 0.3), rel=1e-6)

@@ -66,3 +66,9 @@ def test_a_uniform_on_the_edge_of_a_step_or_at_zero_is_revealed():
     freedom = torch.full((1, 4), 4)
     assert Ancestral(steps=4).turns(unfilled, freedom, when).tolist() == [[3, 2, 1, 0]]
     assert Ancestral(steps=2).turns(unfilled, freedom, when).tolist() == [[1, 1, 0, 0]]
+
+
+def test_the_cosine_grid_reveals_few_positions_at_first():
+    shares = Ancestral(grid="cosine").shares(4)
+    assert shares.tolist() == pytest.approx([0, *(math.sin(math.pi * i / 8) for i in (1, 2, 3)), 1])
+    assert Ancestral().shares(4).tolist() == [0, 0.25, 0.5, 0.75, 1]
