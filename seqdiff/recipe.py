@@ -31,7 +31,12 @@ class Training(Config):
     """Windows a step."""
     micro_batch_size: Annotated[int, Field(ge=1)] | None = None
     """Windows a forward pass on one process; gradients are accumulated. None: the process's whole share."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon` learns the matrices and kernels inside the network with Muon, the rest with AdamW."""
     learning_rate: Annotated[float, Field(gt=0)]
+    """Of AdamW, at its highest."""
+    matrix_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Of Muon, at its highest; it rises and falls with the other."""
     final_learning_rate: Annotated[float, Field(ge=0)] = 0.0
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -55,6 +60,8 @@ class Training(Config):
             raise ValueError(f"warmup_steps ({self.warmup_steps}) is longer than the run ({self.steps} steps)")
         if self.final_learning_rate > self.learning_rate:
             raise ValueError("final_learning_rate is above learning_rate")
+        if (self.optimizer == "muon") != (self.matrix_learning_rate is not None):
+            raise ValueError("matrix_learning_rate belongs to optimizer muon, which needs it")
         return self
 
 
@@ -76,6 +83,12 @@ class Recipe(Config):
         if self.process.needs_time and not self.denoiser.takes_time:
             raise ValueError(
                 f"process {self.process.kind!r} needs a denoiser that takes time; {self.denoiser.kind!r} does not"
+            )
+        if self.process.needs_hollow and not self.denoiser.hollow:
+            raise ValueError(
+                f"process.estimator {self.process.estimator!r} needs a network whose output at a position does not see "
+                f"its own letter, which this {self.denoiser.kind!r} is not: set denoiser.hollow (convolution), or use "
+                "process.estimator exact-count"
             )
         if self.denoiser.equivariant and not self.data.alphabet.complementary:
             raise ValueError(

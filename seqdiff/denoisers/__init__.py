@@ -1,7 +1,7 @@
 """The networks: functions from tokens to logits over the K real symbols. They know tensors, not diffusion.
 
-A new network is one file with a config class (`kind`, `takes_time`, `equivariant`, `build(symbols)`) and a
-`Denoiser`, and one line in the union below; the contract tests pick it up from here.
+A new network is one file with a config class (a `Network` with `kind` and `build(symbols)`) and a `Denoiser`, and
+one line in the union below; the contract tests pick it up from here.
 """
 
 from typing import Annotated
@@ -10,14 +10,25 @@ from pydantic import Field
 
 from seqdiff.denoisers.caduceus import Caduceus
 from seqdiff.denoisers.convolution import Convolution
-from seqdiff.denoisers.denoiser import Denoiser
+from seqdiff.denoisers.denoiser import Denoiser, Network
+from seqdiff.denoisers.hollow import HollowConvolution
 from seqdiff.denoisers.mamba import Mamba
 from seqdiff.denoisers.transformer import Transformer
 
-__all__ = ["Caduceus", "Convolution", "Denoiser", "DenoiserConfig", "Mamba", "Transformer"]
+__all__ = [
+    "Caduceus",
+    "Convolution",
+    "Denoiser",
+    "DenoiserConfig",
+    "HollowConvolution",
+    "Mamba",
+    "Network",
+    "Transformer",
+]
 
 DenoiserConfig = Annotated[
     Convolution
+    | HollowConvolution
     | Transformer
     | Mamba
     | Caduceus,

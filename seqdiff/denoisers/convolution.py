@@ -4,15 +4,24 @@ from typing import Annotated, Literal
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from torch import Tensor, nn
 
-from seqdiff.config import Config
-from seqdiff.denoisers.denoiser import Denoiser
+from seqdiff.denoisers.denoiser import Denoiser, Network
 from seqdiff.denoisers.layers import initialise
 
 
-class Convolution(Config):
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise ValueError(f"{kernel} is even; a kernel that looks as far to both sides is odd")
+    return kernel
+
+
+OddInt = Annotated[int, Field(ge=1), AfterValidator(_odd)]
+"""The number of taps of a convolution."""
+
+
+class Convolution(Network):
     """A stack of dilated convolutions (Kalchbrenner et al. 2016, arXiv:1610.10099; Yang et al. 2022, CARP).
 
     Cost grows linearly with length, and a position sees `reach` positions to each side.
@@ -30,19 +39,12 @@ class Convolution(Config):
     """Channels inside a block, where the dilated convolution works; half the width in the published form."""
     depth: Annotated[int, Field(ge=1)] = 12
     """Blocks."""
-    kernel: Annotated[int, Field(ge=1)] = 5
+    kernel: OddInt = 5
     """Taps of a convolution; odd, so that it looks as far to both sides."""
     max_dilation: Annotated[int, Field(ge=1)] = 64
     """Dilations run 1, 2, 4, ... up to this power of two, and start again."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a block's output that is dropped in training."""
-
-    @field_validator("kernel")
-    @classmethod
-    def _odd(cls, kernel: int) -> int:
-        if kernel % 2 == 0:
-            raise ValueError(f"{kernel} is even; a kernel that looks as far to both sides is odd")
-        return kernel
 
     @field_validator("max_dilation")
     @classmethod
@@ -50,14 +52,6 @@ class Convolution(Config):
         if dilation & (dilation - 1):
             raise ValueError(f"{dilation} is no power of two")
         return dilation
-
-    @property
-    def takes_time(self) -> bool:
-        return False
-
-    @property
-    def equivariant(self) -> bool:
-        return False
 
     @property
     def dilations(self) -> tuple[int, ...]:

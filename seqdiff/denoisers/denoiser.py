@@ -7,6 +7,27 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from seqdiff.config import Config
+
+
+class Network(Config):
+    """Settings of a network, and what may be asked of it. A member has a `kind` and `build(symbols) -> Denoiser`."""
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether the network is told the time."""
+        return False
+
+    @property
+    def equivariant(self) -> bool:
+        """Whether the reverse complement of a sequence gets the reverse complement of its logits, exactly."""
+        return False
+
+    @property
+    def hollow(self) -> bool:
+        """Whether the logits at a position never depend on the letter there, visible or not."""
+        return False
+
 
 class Denoiser(nn.Module, ABC):
     """Tokens in, logits over the symbols out; a network says in `trunk` what happens between.

@@ -13,13 +13,12 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from seqdiff.config import Config
-from seqdiff.denoisers.denoiser import Denoiser
+from seqdiff.denoisers.denoiser import Denoiser, Network
 from seqdiff.denoisers.layers import initialise
 from seqdiff.denoisers.scan import selective_scan
 
 
-class BiMamba(Config):
+class BiMamba(Network):
     """What every network of bidirectional Mamba layers is made of."""
 
     width: Annotated[int, Field(ge=1)] = 128
@@ -36,19 +35,11 @@ class BiMamba(Config):
     """Use the embedding of a symbol as its row of the head, as the published Caduceus does. The head then
     does not start at zero, and the first loss is not ln K."""
 
-    @property
-    def takes_time(self) -> bool:
-        return False
-
 
 class Mamba(BiMamba):
     """A bidirectional Mamba network (Gu & Dao 2023, arXiv:2312.00752) for any alphabet; cost is linear in length."""
 
     kind: Literal["mamba"] = "mamba"
-
-    @property
-    def equivariant(self) -> bool:
-        return False
 
     def build(self, symbols: int) -> "MambaDenoiser":
         """A freshly initialised network over `symbols` symbols."""

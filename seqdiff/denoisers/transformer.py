@@ -8,14 +8,13 @@ from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from seqdiff.config import Config
-from seqdiff.denoisers.denoiser import Denoiser
+from seqdiff.denoisers.denoiser import Denoiser, Network
 from seqdiff.denoisers.layers import SwiGLU, TimeEmbedding, initialise, rotary_angles, rotate
 
 Angles = tuple[Float[Tensor, "L H"], Float[Tensor, "L H"]]
 
 
-class Transformer(Config):
+class Transformer(Network):
     """Pre-norm transformer with rotary positions and gated feed-forward layers (Touvron et al. 2023, arXiv:2302.13971).
 
     Attention costs the square of the length. With `time_conditioning` each layer is shifted, scaled and gated
@@ -40,10 +39,6 @@ class Transformer(Config):
     @property
     def takes_time(self) -> bool:
         return self.time_conditioning
-
-    @property
-    def equivariant(self) -> bool:
-        return False
 
     @model_validator(mode="after")
     def _heads_fit(self) -> "Transformer":

@@ -27,7 +27,7 @@ from seqdiff.errors import ConfigError, TrainingError
 from seqdiff.modalities.dna import DnaData
 from seqdiff.recipe import Recipe
 from seqdiff.streams import Streams, seed_of
-from seqdiff.train import optimizer as adamw
+from seqdiff.train import optimizer as optimizing
 from seqdiff.train.distributed import Processes, processes
 from seqdiff.train.ema import MovingAverage
 from seqdiff.train.log import Display, Metrics
@@ -82,11 +82,11 @@ def _run(
     # What learns.
     torch.manual_seed(seed_of(recipe.seed, "initial weights"))
     denoiser = recipe.denoiser.build(alphabet.size).to(device)
-    optimizer = adamw.build(denoiser, settings)
+    optimizers = optimizing.build(denoiser, settings)
     average = MovingAverage(denoiser, settings.ema)
     step, best = 0, math.inf
     if resuming:
-        step, best = _restore(folder, denoiser, average, optimizer, data.checksum)
+        step, best = _restore(folder, denoiser, average, optimizers, data.checksum)
     network = group.wrap(torch.compile(denoiser) if settings.compile else denoiser, device)
     dtype = devices.autocast_dtype(settings.precision, device)
     uniform_loss = math.log(alphabet.size)
@@ -107,7 +107,7 @@ def _run(
         if group.writes:
             tensors = {f"weights.{n}": t for n, t in denoiser.state_dict().items()}
             tensors |= {f"average.{n}": t.clone() for n, t in average.weights().items()}
-            tensors |= {f"optimizer.{n}": t for n, t in adamw.state_tensors(optimizer)}
+            tensors |= {f"optimizer.{n}": t for n, t in optimizing.state_tensors(optimizers)}
             best_so_far = best if math.isfinite(best) else None
             folder.write_state(tensors, {"step": step, "best": best_so_far, "data": data.checksum})
 
@@ -119,9 +119,7 @@ def _run(
         with _signals() as received:
             while step < settings.steps:
                 step += 1
-                rate = adamw.learning_rate(step, settings)
-                for parameters in optimizer.param_groups:
-                    parameters["lr"] = rate
+                rate = optimizing.set_learning_rate(optimizers, step, settings)
                 torch.manual_seed(seed_of(recipe.seed, "dropout", step, group.rank))
 
                 # The rows of this step: which windows, how many symbols they score in all processes.
@@ -144,8 +142,9 @@ def _run(
                         (loss.nats * (group.world / max(float(count), 1.0))).backward()
                     nats_sum += loss.nats.detach().double()
                 gradient_norm = nn.utils.clip_grad_norm_(denoiser.parameters(), settings.clip or math.inf)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+                for optimizer in optimizers:
+                    optimizer.step()
+                    optimizer.zero_grad(set_to_none=True)
                 average.update(step)
                 count_sum += float(count)
 
@@ -259,7 +258,7 @@ def _restore(
         parts[part][rest] = tensor
     denoiser.load_state_dict(parts["weights"])
     average.restore(parts["average"])
-    adamw.restore(optimizer, parts["optimizer"])
+    optimizing.restore(optimizers, parts["optimizer"])
     logger.info("resuming %s after step %s", folder.path, f"{position['step']:,}")
     return position["step"], math.inf if position["best"] is None else position["best"]
 

@@ -15,7 +15,7 @@ import torch
 from seqdiff import recipe as recipes
 from seqdiff.data.batches import Shuffled
 from seqdiff.streams import Streams
-from seqdiff.train import optimizer as adamw
+from seqdiff.train import optimizer as optimizing
 from seqdiff.train.ema import MovingAverage
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     recipe = recipes.load(arguments.recipe, arguments.settings)
     data = recipe.data.open()
     denoiser = recipe.denoiser.build(recipe.data.alphabet.size)
-    optimizer, average = adamw.build(denoiser, recipe.training), MovingAverage(denoiser, recipe.training.ema)
+    optimizers, average = optimizing.build(denoiser, recipe.training), MovingAverage(denoiser, recipe.training.ema)
     order = Shuffled(len(data.train), recipe.seed)
     size = recipe.training.batch_size
     parts: dict[str, list[float]] = {name: [] for name in ("data", "draws", "network", "optimizer")}
@@ -60,8 +60,9 @@ def main() -> None:
         (loss.nats / float(loss.count)).backward()
         clock.append(time.perf_counter())
         torch.nn.utils.clip_grad_norm_(denoiser.parameters(), recipe.training.clip or float("inf"))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         average.update(step)
         clock.append(time.perf_counter())
         if step > 5:

@@ -9,12 +9,13 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 
-from seqdiff.denoisers import Caduceus, Convolution, DenoiserConfig, Mamba, Transformer
+from seqdiff.denoisers import Caduceus, Convolution, DenoiserConfig, HollowConvolution, Mamba, Transformer
 
 K, MASK, PAD = 4, 4, 5
 
 SMALL = {
     "convolution": [Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4)],
+    "hollow-convolution": [HollowConvolution(width=12, depth=3, radius=2, cycle=2)],
     "transformer": [
         Transformer(width=16, depth=2, heads=2, hidden=12),
         Transformer(width=16, depth=2, heads=2, hidden=12, time_conditioning=True),
@@ -112,6 +113,9 @@ def test_what_a_pad_is_embedded_as_does_not_matter(settings, draw):
     network = trained(settings)
     tokens = F.pad(tokens_of(draw), (0, 9), value=PAD)
     before = run(network, tokens)[:, :23]
+    if settings.hollow:
+        assert network.embedding.weight.shape[1] == K + 1  # letters and the mask: a pad has no weight at all
+        return
     with torch.no_grad():
         network.embedding.weight[PAD] = 100 * torch.randn(network.embedding.weight[PAD].shape, generator=draw)
     torch.testing.assert_close(run(network, tokens)[:, :23], before, rtol=0, atol=1e-5)
@@ -216,3 +220,16 @@ def test_the_compiler_sees_one_graph(settings, draw):
     network, tokens = trained(settings), tokens_of(draw)
     compiled = torch.compile(network, backend="eager", fullgraph=True)
     torch.testing.assert_close(run(compiled, tokens), run(network, tokens), rtol=1e-4, atol=1e-5)
+
+
+def test_a_hollow_network_never_sees_the_letter_it_predicts(settings, draw):
+    """And one that does not claim to be hollow does see it: the claim is worth testing."""
+    network = trained(settings, torch.float64)
+    tokens = tokens_of(draw)
+    before = run(network, tokens)
+    moved = []
+    for position in range(tokens.shape[1]):
+        changed = tokens.clone()
+        changed[:, position] = (changed[:, position] + 1) % (K + 1)
+        moved.append((run(network, changed) - before)[:, position].abs().max().item())
+    assert (max(moved) == 0) == settings.hollow

@@ -1,8 +1,10 @@
+import pytest
 import torch
 from torch import nn
 
 from seqdiff.recipe import Training
 from seqdiff.train import optimizer
+from seqdiff.train.muon import Muon
 
 
 class Network(nn.Module):
@@ -19,12 +21,37 @@ def test_only_matrices_decay():
     network = Network()
     decayed = [n for n, p in network.named_parameters() if optimizer.is_decayed(n, p)]
     assert decayed == ["linear.weight"]
-    built = optimizer.build(network, Training(steps=1, batch_size=1, learning_rate=0.1, weight_decay=0.5))
+    (built,) = optimizer.build(network, Training(steps=1, batch_size=1, learning_rate=0.1, weight_decay=0.5))
     assert [(len(g["params"]), g["weight_decay"]) for g in built.param_groups] == [(1, 0.5), (6, 0.0)]
 
 
-def test_state_survives_as_plain_tensors():
-    training = Training(steps=1, batch_size=1, learning_rate=0.1)
+MUON = {"optimizer": "muon", "matrix_learning_rate": 0.02}
+
+
+def test_muon_has_the_matrices_and_adamw_the_rest():
+    training = Training(steps=10, batch_size=1, learning_rate=0.1, warmup_steps=2, **MUON)
+    network = Network()
+    adamw, muon = built = optimizer.build(network, training)
+    assert muon.param_groups[0]["params"] == [network.linear.weight]
+    assert sum(len(group["params"]) for group in adamw.param_groups) == 6
+    assert optimizer.set_learning_rate(built, 1, training) == 0.05
+    assert [group["lr"] for o in built for group in o.param_groups] == [0.05, 0.01]
+
+
+def test_muon_moves_a_matrix_by_an_orthogonal_step():
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.zeros(4, 3, 2))
+    weight.grad = torch.randn_like(weight)
+    Muon([weight], 0.1).step()
+    values = torch.linalg.svdvals(weight.detach().flatten(1))
+    assert values.min() > 0.06
+    assert values.max() < 0.13
+    assert (weight.detach() * weight.grad).sum() < 0
+
+
+@pytest.mark.parametrize("settings", [{}, MUON])
+def test_state_survives_as_plain_tensors(settings):
+    training = Training(steps=1, batch_size=1, learning_rate=0.1, **settings)
     torch.manual_seed(0)
     first = Network()
     second = Network()
@@ -34,8 +61,9 @@ def test_state_survives_as_plain_tensors():
     def step(network, built):
         torch.manual_seed(1)
         network.linear(torch.randn(3, 4)).square().sum().backward()
-        built.step()
-        built.zero_grad()
+        for each in built:
+            each.step()
+            each.zero_grad()
 
     step(first, one)
     second.load_state_dict(first.state_dict())

@@ -1,0 +1,26 @@
+import pytest
+import torch
+
+from seqdiff.denoisers import HollowConvolution
+
+
+@pytest.mark.parametrize(("radius", "kernel", "cycle"), [(1, 3, 1), (2, 5, 3), (8, 3, 4)])
+def test_a_prediction_depends_on_everything_near_but_its_own_letter(radius, kernel, cycle):
+    settings = HollowConvolution(width=8, depth=3, radius=radius, kernel=kernel, cycle=cycle)
+    length = 2 * settings.reach + 41
+    middle = length // 2
+    network = settings.build(4).double().eval()
+    torch.nn.init.normal_(network.head.weight)
+    tokens = torch.zeros(1, length, dtype=torch.long)
+    changed = tokens.clone()
+    changed[0, middle] = 1
+    moved = (network(changed) != network(tokens)).any(-1)[0].nonzero().flatten().tolist()
+    assert middle not in moved
+    assert {middle - 1, middle + 1} <= set(moved)
+    assert min(moved) == middle - settings.reach
+    assert max(moved) == middle + settings.reach
+
+
+def test_an_even_kernel_is_named():
+    with pytest.raises(ValueError, match="4 is even"):
+        HollowConvolution(kernel=4)
