@@ -129,9 +129,9 @@ class DnaData:
 
     @property
     def source(self) -> str:
-        """For people: which genome, from where."""
+        """For people: which genome, from which file, how long."""
         name = f"{self.config.genome}, " if self.config.genome else ""
-        return f"{name}{self.genome.path}, {sum(self.genome.contigs.values()):,} bases"
+        return f"{name}{self.genome.path.name}, {sum(self.genome.contigs.values()):,} bases"
 
     def _windows(self, split: str) -> Windows:
         return Windows(

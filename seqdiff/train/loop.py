@@ -125,8 +125,11 @@ def _run(
                 # The rows of this step: which windows, how many symbols they score in all processes.
                 positions = np.arange(rows.start, rows.stop) + (step - 1) * settings.batch_size
                 batch = data.train.augmented(
-                    order.items(positions), positions, seed=recipe.seed, reverse_complement=recipe.data.reverse_complement
-                )  # fmt: skip
+                    order.items(positions),
+                    positions,
+                    seed=recipe.seed,
+                    reverse_complement=recipe.data.reverse_complement,
+                )
                 draws = Streams.of_step(recipe.seed, step, rows, settings.batch_size)
                 count = group.sum(batch.weight.sum(dtype=torch.float64))
 
@@ -246,7 +249,7 @@ def _restore(
     folder: RunFolder,
     denoiser: nn.Module,
     average: MovingAverage,
-    optimizer: torch.optim.Optimizer,
+    optimizers: list[torch.optim.Optimizer],
     checksum: str,
 ) -> tuple[int, float]:
     tensors, position = folder.read_state()

@@ -77,9 +77,8 @@ def main() -> None:
     print(f"{recipe.name}: {tokens:,} tokens a step, {arguments.threads} threads, {tokens / total:,.0f} tokens/s")
     for name, value in medians.items():
         print(f"  {name:<10} {1000 * value:8.2f} ms {value / total:7.2%}")
-    print(
-        f"  data path and bookkeeping (all but the network and its optimizer) {1 - (medians['network'] + medians['optimizer']) / total:.2%}"
-    )
+    rest = 1 - (medians["network"] + medians["optimizer"]) / total
+    print(f"  data path and bookkeeping, all but the network and its optimizer: {rest:.2%}")
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ def test_output_may_be_the_input(fasta):
 
 def test_train_hg38_without_the_genome_says_how_to_get_it(tmp_path):
     message = fails("train", "hg38", cwd=tmp_path, SEQDIFF_GENOMES=str(tmp_path / "none"))
-    for hint in ("seqdiff genomes fetch hg38", "--set data.fasta=", "MB"):
+    for hint in ("seqdiff genomes fetch hg38", "--set data.fasta=", " bytes, md5:"):
         assert hint in message
     assert list(tmp_path.iterdir()) == []
 

@@ -198,7 +198,7 @@ def test_a_damaged_save_is_named(genome, tmp_path):
 
 
 def test_a_missing_genome_leaves_nothing_behind(tmp_path):
-    with pytest.raises(DataError, match="nowhere.fa"):
+    with pytest.raises(DataError, match=r"nowhere\.fa"):
         train(tiny_recipe(tmp_path / "nowhere.fa"), tmp_path / "run", quiet=True, device="cpu")
     assert not (tmp_path / "run").exists()
 

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -78,4 +80,4 @@ def test_the_rate_rises_then_falls():
     rates = [optimizer.learning_rate(step, training) for step in range(1, 101)]
     assert rates.index(max(rates)) == 9
     assert abs(rates[-1] - 0.1) < 1e-12
-    assert all(a > b for a, b in zip(rates[9:], rates[10:]))
+    assert all(a > b for a, b in itertools.pairwise(rates[9:]))

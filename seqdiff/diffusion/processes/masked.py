@@ -43,10 +43,10 @@ class Masked(Config):
 
     `exact-count`: k = 1 + floor(n u), exactly k of the row's n letters masked, weight n/k. Smallest variance, never
     larger than n times the largest -log mu, ln K exactly for a constant network. The default.
-    `hollow`: for networks whose output at a position does not see its own letter: k uniform in 0..n letters masked, and every
-    letter scored, masked or not, with weight 1. A visible letter is guessed as if it were the k+1st mask, so with l(k) the
-    mean cost of a letter among k masks the expectation is sum over k of (k/n l(k) + (n-k)/n l(k+1)) / (n+1) = sum l(k) / n,
-    the same bound, at a fraction of the variance (compare Zhao et al. 2024, arXiv:2407.21243, who need two terms).
+    `hollow`: for networks whose output at a position does not see its own letter. k uniform in 0..n letters masked and
+    every letter scored, masked or not, with weight 1: a visible one is guessed as if it were the k+1st mask. With l(k)
+    the mean cost of a letter among k masks the expectation, sum over k of (k/n l(k) + (n-k)/n l(k+1)) / (n+1), is
+    sum l(k) / n: the same bound at a fraction of the variance (Zhao et al. 2024, arXiv:2407.21243, average two terms).
     `bernoulli`: t in (0, 1), each letter masked with probability m(t), weight rate(t), which is unbounded near t = 0
     (infinite variance in theory). Includes both end terms of a schedule that stops short of 0 or 1 (`end_nats`).
     `discrete`: the same with T steps, t = i/T and weight T (m(t) - m(t - 1/T)) / m(t) (Austin et al. 2021,
