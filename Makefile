@@ -7,7 +7,7 @@ RUN := runs/demo
 # Twice the cores' worth of threads helps nobody: the suite runs one process a core, one thread each.
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo test bench lint format clean
+.PHONY: help setup demo test bench pictures lint format clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup ## train, evaluate, infill and score on the embedded human sequence, into runs/demo
 	$(BIN)/seqdiff train demo --out $(RUN) --resume
 	$(BIN)/seqdiff evaluate $(RUN) -o $(RUN)/evaluation.json --figures $(RUN)/figures
-	$(BIN)/seqdiff infill --model $(RUN) --fasta genomes/examples/gaps.fa -o $(RUN)/filled.fa
+	$(BIN)/seqdiff infill --model $(RUN) --fasta genomes/examples/gaps.fa -o $(RUN)/filled.fa --figure $(RUN)/figures/infill.png
 	$(BIN)/seqdiff score --model $(RUN) --fasta genomes/examples/sequences.fa -o $(RUN)/scores.tsv
 	@echo; column -t $(RUN)/scores.tsv 2>/dev/null || cat $(RUN)/scores.tsv
 	@echo; echo "Everything is in $(RUN): model.safetensors, evaluation.json, figures/, filled.fa, scores.tsv"
@@ -36,6 +36,9 @@ bench: setup ## measure speed against named rivals; prints ratios
 	$(BIN)/python tests/benchmarks/bench_genome.py windows
 	$(BIN)/python tests/benchmarks/bench_genome.py encode
 	$(BIN)/python tests/benchmarks/bench_training.py
+
+pictures: setup ## draw the README's pictures again
+	$(BIN)/python docs/pictures.py
 
 lint: setup ## check style and layers
 	$(BIN)/ruff check .

@@ -40,6 +40,9 @@ def command(
     top_p: Annotated[float, typer.Option("--top-p", help="Draw from the likeliest letters of this mass.")] = 1.0,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Fillings of each record.")] = 1,
     format: Annotated[str | None, typer.Option("--format", help="fasta, fastq or table; default: by name.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Also draw the longest gap of the first filled record, as PNG.")
+    ] = None,
     duplicates: options.Duplicates = "error",
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -73,10 +76,16 @@ def command(
                 read_records(path, duplicates=duplicates), chosen,
                 seed=seed, samples=samples, spans=spans, source=fasta, progress=advance,
             )  # fmt: skip
+            drawn: Infilled | None = None
             for result in filled:
                 write_result(out, result, kind, samples, loaded.alphabet)
+                drawn = drawn or (result if figure and len(result.positions) else None)
                 records += result.replicate == 0
                 count += len(result.positions)
+        if drawn:
+            _draw(figure, drawn, loaded.alphabet)
+        elif figure:
+            models.logger.warning("no record has a gap, so %s was not drawn", figure)
         models.logger.info("filled %s %ss in %s records", f"{count:,}", loaded.alphabet.unit, f"{records:,}")
 
 
@@ -131,6 +140,14 @@ def write_result(out: "Output", result: "Infilled", kind: str, samples: int, alp
             for position, letter, row in zip(result.positions.tolist(), result.filled.decode(), result.marginals):
                 shares = "\t".join(f"{p:.6f}" for p in row)
                 out.write(f"{record.name}\t{position + 1}\t{letter}\t{shares}\n".encode("utf-8", "surrogateescape"))
+
+
+def _draw(path: Path, result: "Infilled", alphabet: "Alphabet") -> None:
+    from seqdiff.report import infill_figure, longest_gap
+
+    sequence = result.record.sequence.decode().upper()
+    gap = longest_gap(sequence, result.positions, result.marginals, alphabet.symbols)
+    infill_figure(path, gap, f"{result.record.name}: a gap of {len(gap['filled'])} letters, filled")
 
 
 def _table_header(alphabet: "Alphabet") -> bytes:

@@ -20,6 +20,27 @@ GAP, FLANK = "#fff8e6", "#dfe3e8"
 LONGEST_ROW = 72
 
 
+def longest_gap(
+    sequence: str, positions: np.ndarray, marginals: np.ndarray, symbols: str, flank: int = 14
+) -> dict[str, Any]:
+    """The longest unbroken gap of a filled sequence, at most two rows of it, as `infill_figure` draws it.
+
+    `positions` (n,) are the 0-based places that were filled, in order, and `marginals` (n, K) what was said there.
+    """
+    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+    runs = np.split(np.arange(len(positions)), breaks)
+    run = max(runs, key=len)[: 2 * LONGEST_ROW - 2 * flank]
+    first, last = int(positions[run[0]]), int(positions[run[-1]]) + 1
+    return {
+        "left": sequence[max(0, first - flank) : first],
+        "right": sequence[last : last + flank],
+        "filled": sequence[first:last],
+        "probabilities": marginals[run],
+        "symbols": symbols,
+        "start": first + 1,
+    }
+
+
 def infill_figure(path: str | Path, gap: Mapping[str, Any], title: str | None = None) -> None:
     """Draw one gap.
 

@@ -1,0 +1,43 @@
+"""The pictures of the README, drawn again from the model that ships: `make pictures`."""
+
+from pathlib import Path
+
+import numpy as np
+
+import seqdiff
+from seqdiff import resources
+from seqdiff.data.fasta import read_records
+from seqdiff.data.intervals import Interval
+from seqdiff.evaluate import Likelihood
+from seqdiff.report import infill_figure, likelihood_figure, longest_gap
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    model = seqdiff.load()
+    data = model.recipe.data.open()
+    _gap(model, data)
+    likelihood_figure(HERE / "likelihood.png", Likelihood().ask(model, data).summary)
+
+
+def _gap(model, data) -> None:
+    """The gap inside an Alu of the example file, with what really stands there."""
+    path = resources.folder("genomes") / "examples" / "gaps.fa"
+    record = next(read_records(path))
+    result = next(model.infill_records([record], seed=1))
+    first, last = result.positions[0], result.positions[-1] + 1
+    assert last - first == len(result.positions)
+    contig = next(iter(data.genome.contigs))
+    start = 1_223_900
+    truth = model.alphabet.decode(data.genome.tokens(Interval(contig, start, start + len(record.sequence)))).decode()
+    known = np.frombuffer(record.sequence, np.uint8) != ord("N")
+    assert (np.frombuffer(truth.encode(), np.uint8) == np.frombuffer(record.sequence, np.uint8))[known].all()
+    filled = result.record.sequence.decode()
+    gap = longest_gap(filled, result.positions, result.marginals, model.alphabet.symbols)
+    gap |= {"truth": truth[first:last], "start": 10_000_000 + start + int(first) + 1}
+    infill_figure(HERE / "infill.png", gap, "A gap of 36 bases in held-out human DNA, filled (GRCh37 chr20)")
+
+
+if __name__ == "__main__":
+    main()
