@@ -1,7 +1,7 @@
 """What the questions share: the asked model's shape, which held-out windows are read, and the Markov rivals."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ PIECE = 2**23
 """Longest piece of a genome that is held as tokens at once, in letters."""
 
 
+@runtime_checkable
 class Asked(Protocol):
     """What an evaluation needs of a model."""
 
@@ -30,6 +31,7 @@ class Asked(Protocol):
     def denoise(self, tokens: Int[Tensor, "B L"]) -> Tensor: ...
 
 
+@runtime_checkable
 class HeldOut(Protocol):
     """What an evaluation needs of a data set: windows and intervals of the splits train, valid and test."""
 

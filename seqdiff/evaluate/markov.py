@@ -30,7 +30,7 @@ class MarkovModel:
     [1, 2, 0]
     """
 
-    tables: tuple[Float64[np.ndarray, "contexts K"], ...]
+    tables: tuple[Float64[np.ndarray, "_ K"], ...]
     concentrations: tuple[float, ...]
 
     @property

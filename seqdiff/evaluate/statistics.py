@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Num
 
 
 class Estimate(NamedTuple):
@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
         return {name: self.value, "se": self.se}
 
 
-def ratio(totals: Float[np.ndarray, "N"], counts: Float[np.ndarray, "N"]) -> Estimate:
+def ratio(totals: Num[np.ndarray, "N"], counts: Num[np.ndarray, "N"]) -> Estimate:
     """sum totals / sum counts over N windows, with the standard error of the ratio estimator.
 
     se^2 = N/(N-1) sum (total_i - R count_i)^2 / (sum counts)^2 (Cochran 1977, Sampling Techniques, ch. 6):
