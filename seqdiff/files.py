@@ -2,6 +2,8 @@
 
 import errno
 import os
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +16,9 @@ from seqdiff.errors import DataError
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file beside `path` to write; on leaving it is flushed to disk and takes the name.
 
-    If the block fails, the temporary file goes and what stood at `path` stays as it was. Raises DataError
-    when the folder cannot be written or the disk is full.
+    If the block fails, the temporary file goes and what stood at `path` stays as it was. A link is followed, the
+    mode of an existing file is kept, and a device or a pipe is written into, never replaced. Raises DataError when
+    the folder cannot be written or the disk is full.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with replacing(Path(folder) / "a.txt") as temporary:
@@ -23,19 +26,33 @@ def replacing(path: str | Path) -> Iterator[Path]:
     ...     [p.name for p in Path(folder).iterdir()]
     ['a.txt']
     """
-    path = Path(path)
+    target = Path(os.path.realpath(path))
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        mode = target.stat().st_mode if target.exists() else None
+        special = mode is not None and not stat.S_ISREG(mode)
+        if stat.S_ISDIR(mode or 0):
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            dir=None if special else target.parent, prefix=f".{target.name[:40]}.", suffix=".partial"
+        )
         os.close(handle)
         temporary = Path(name)
         yield temporary
+        if special:
+            with open(temporary, "rb") as written, open(target, "wb") as device:
+                shutil.copyfileobj(written, device)
+            _discard(temporary)
+            return
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        os.chmod(temporary, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
+    except BrokenPipeError:
+        _discard(temporary)
+        raise
     except OSError as error:
         _discard(temporary)
         raise DataError(f"{path}: cannot be written: {explain(error)}") from error

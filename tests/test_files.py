@@ -1,0 +1,68 @@
+import os
+import stat
+import threading
+
+import pytest
+
+from seqdiff.errors import DataError
+from seqdiff.files import replacing
+
+
+def test_a_file_appears_whole_with_the_usual_mode(tmp_path):
+    with replacing(tmp_path / "new" / "a") as temporary:
+        temporary.write_text("whole")
+        assert not (tmp_path / "new" / "a").exists()
+    assert (tmp_path / "new" / "a").read_text() == "whole"
+    os.chmod(tmp_path / "new" / "a", 0o640)
+    with replacing(tmp_path / "new" / "a") as temporary:
+        temporary.write_text("again")
+    assert stat.S_IMODE((tmp_path / "new" / "a").stat().st_mode) == 0o640
+
+
+def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path):
+    (tmp_path / "a").write_text("old")
+
+    def interrupted():
+        with replacing(tmp_path / "a") as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to("target")
+    with replacing(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "new"
+
+
+def test_a_pipe_is_written_into_and_stays_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    with replacing(tmp_path / "pipe") as temporary:
+        temporary.write_text("through")
+    reader.join(timeout=10)
+    assert read == ["through"]
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_device_stays_a_device():
+    with pytest.raises(DataError, match="disk is full"), replacing("/dev/full") as temporary:
+        temporary.write_text("x")
+    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+
+
+def test_a_folder_and_a_place_that_is_none(tmp_path):
+    with pytest.raises(DataError, match="this is a folder"), replacing(tmp_path):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"), replacing(tmp_path / "file" / "below"):
+        pass
