@@ -86,6 +86,9 @@ class RunFolder:
                 ) from None
             except OSError:
                 pass  # a file system without locks: nothing to hold
+            for folder in (self.path, self.state_file.parent):
+                for left in folder.glob(".*.partial"):  # by a run that was killed while it saved
+                    left.unlink(missing_ok=True)
             yield
 
     def write_recipe(self, resolved: Recipe) -> None:
@@ -113,13 +116,15 @@ class RunFolder:
         tensors, metadata = _load(self.weights_file)
         if "seqdiff" not in metadata:
             raise DataError(f"{self.weights_file}: not written by seqdiff (its header says nothing of the run)")
-        values = json.loads(metadata["seqdiff"])
-        if values.get("schema", 0) > SCHEMA:
-            raise DataError(f"{self.weights_file}: schema {values['schema']} is newer than this seqdiff understands")
         try:
+            values = json.loads(metadata["seqdiff"])
+            if values["schema"] > SCHEMA:
+                raise DataError(
+                    f"{self.weights_file}: schema {values['schema']} is newer than this seqdiff understands; upgrade it"
+                )
             provenance = Provenance(**values)
             denoiser.load_state_dict(tensors)
-        except (RuntimeError, TypeError) as error:
+        except (RuntimeError, TypeError, ValueError, KeyError) as error:
             raise DataError(f"{self.weights_file}: does not fit the run's recipe.yaml: {error}") from error
         return provenance
 
@@ -129,27 +134,29 @@ class RunFolder:
 
     def read_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, metadata = _load(self.state_file)
-        position = json.loads(metadata.get("seqdiff", "{}"))
-        if position.get("schema") != SCHEMA:
-            raise TrainingError(f"{self.state_file}: schema {position.get('schema')} cannot be resumed by this seqdiff")
+        try:
+            position = json.loads(metadata["seqdiff"])
+            known = (
+                position["schema"] == SCHEMA and {"step", "best", "data", "nats", "count", "strikes"} <= position.keys()
+            )
+        except (KeyError, TypeError, ValueError):
+            known = False
+        if not known:
+            raise TrainingError(f"{self.state_file}: not a state that this seqdiff can resume; start a new run")
         return tensors, position
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The logged lines; a last line cut short by a crash is left out."""
         rows = []
         if self.metrics_file.is_file():
-            for line in self.metrics_file.read_text().splitlines():
+            for line in self.metrics_file.read_bytes().splitlines():
                 try:
-                    rows.append(json.loads(line))
-                except json.JSONDecodeError:
+                    row = json.loads(line)
+                except ValueError:
                     continue
+                if isinstance(row, dict) and isinstance(row.get("step"), int):
+                    rows.append(row)
         return rows
-
-    def keep_metrics(self, up_to_step: int) -> None:
-        """Drop the lines a resumed run is about to write again."""
-        rows = [row for row in self.read_metrics() if row["step"] <= up_to_step]
-        with replacing(self.metrics_file) as file:
-            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:

@@ -19,11 +19,20 @@ def find(name: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError("only CPUs and CUDA GPUs are supported")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"--device {name}: not usable here ({reason}); try cpu, cuda or auto") from error
     return device
+
+
+def make_deterministic(device: torch.device) -> None:
+    """Ask cuDNN for the same result every time, so that a resumed run on one GPU follows the same curve."""
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:

@@ -87,8 +87,8 @@ class Recipe(Config):
         if self.process.needs_hollow and not self.denoiser.hollow:
             raise ValueError(
                 f"process.estimator {self.process.estimator!r} needs a network whose output at a position does not see "
-                f"its own letter, which this {self.denoiser.kind!r} is not: set denoiser.hollow (convolution), or use "
-                "process.estimator exact-count"
+                f"its own letter, which this {self.denoiser.kind!r} is not: set denoiser.kind: hollow-convolution, or "
+                "process.estimator: exact-count"
             )
         if self.denoiser.equivariant and not self.data.alphabet.complementary:
             raise ValueError(
@@ -174,12 +174,12 @@ def _apply(values: dict[str, Any], setting: str) -> None:
     *path, last = key.strip().split(".")
     place = values
     for part in path:
-        if not isinstance(place.setdefault(part, {}), dict):
+        if place.get(part) is None:
+            place[part] = {}
+        if not isinstance(place[part], dict):
             raise ConfigError(f"--set {setting}: {part!r} is a single value and has no settings inside")
         place = place[part]
     place[last] = value
-    if key.startswith("data.") and last in ("fasta", "genome"):
-        place.pop({"fasta": "genome", "genome": "fasta"}[last], None)
 
 
 def _explain(error: Any) -> str:

@@ -7,7 +7,7 @@ from stories import tiny_recipe
 from torch import nn
 
 from seqdiff.checkpoint import Provenance, RunFolder
-from seqdiff.errors import ConfigError, DataError
+from seqdiff.errors import ConfigError, DataError, TrainingError
 
 WHAT = Provenance("DNA", 32, "a genome", "abc", 7, 1.2, 0.1)
 
@@ -26,7 +26,8 @@ def test_weights_come_back_bitwise_with_what_they_are(folder):
 
 
 def test_state_comes_back(folder):
-    folder.write_state({"a": torch.arange(3)}, {"step": 5})
+    whole = {"step": 5, "best": None, "data": "abc", "nats": 0.0, "count": 0.0, "strikes": 0}
+    folder.write_state({"a": torch.arange(3)}, whole)
     tensors, position = folder.read_state()
     assert position["step"] == 5
     assert torch.equal(tensors["a"], torch.arange(3))
@@ -73,10 +74,15 @@ def test_a_damaged_recipe(folder, text):
         folder.read_recipe()
 
 
-def test_metrics_after_the_resumed_step_and_a_broken_last_line_are_dropped(folder):
+def test_a_state_that_seqdiff_did_not_write(folder):
+    folder.write_state({"a": torch.arange(3)}, {"step": 5})
+    with pytest.raises(TrainingError, match="not a state that this seqdiff can resume"):
+        folder.read_state()
+
+
+def test_broken_lines_of_metrics_are_left_out(folder):
     folder.path.mkdir()
-    folder.metrics_file.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
-    folder.keep_metrics(up_to_step=2)
+    folder.metrics_file.write_bytes(b'{"step": 1}\n{"step": 2}\n\xff\x00\n[1]\n{"ste')
     assert folder.read_metrics() == [{"step": 1}, {"step": 2}]
 
 

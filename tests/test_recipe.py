@@ -44,9 +44,19 @@ def test_settings_change_values(path):
     assert recipe.load(path).differences(changed) == ["data.context: 64 -> 128", "training.steps: 4 -> 9"]
 
 
-def test_a_fasta_replaces_the_genome(path, tmp_path):
-    changed = recipe.load(path, [f"data.fasta={tmp_path}/x.fa"])
-    assert changed.data.fasta == tmp_path / "x.fa"
+def test_a_fasta_is_a_copy_of_the_genome_unless_that_is_taken_out(path, tmp_path):
+    copy = recipe.load(path, [f"data.fasta={tmp_path}/x.fa"])
+    assert (copy.data.genome, copy.data.fasta) == ("human-chr20", tmp_path / "x.fa")
+    own = recipe.load(path, [f"data.fasta={tmp_path}/x.fa", "data.genome=null"])
+    assert (own.data.genome, own.data.fasta) == (None, tmp_path / "x.fa")
+
+
+def test_a_setting_inside_a_part_that_is_null_can_be_set(path):
+    first = recipe.load(path)
+    assert first.data.splits is None
+    values = recipe.yaml.safe_load(first.to_yaml())
+    recipe._apply(values, "data.splits.valid=0.2")
+    assert recipe.parse(values, "x").data.splits.valid == 0.2
 
 
 def test_a_misspelt_setting_says_what_was_meant(path):

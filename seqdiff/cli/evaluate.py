@@ -1,13 +1,14 @@
 """seqdiff evaluate"""
 
 import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from seqdiff.cli import options
-from seqdiff.errors import UsageError
+from seqdiff.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from seqdiff.evaluate.answer import Table
@@ -23,6 +24,7 @@ def command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting of a question: --set recovery.gaps=100.")
     ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all questions' draws.")] = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     quiet: options.Quiet = False,
@@ -37,24 +39,31 @@ def command(
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     from seqdiff import model as models
+    from seqdiff.checkpoint import RunFolder
     from seqdiff.evaluate import QUESTIONS
     from seqdiff.report import figures as drawing
 
     for name in questions or []:
         options.one_of("question", name, tuple(QUESTIONS))
     changes = _changes(settings or [], tuple(QUESTIONS))
-    asked = [_question(QUESTIONS, name, changes.get(name, {})) for name in questions or QUESTIONS]
+    common = {} if seed is None else {"seed": seed}
+    asked = [_question(QUESTIONS, name, common | changes.get(name, {})) for name in questions or QUESTIONS]
     model = models.load(run, device)
     data = model.recipe.data.open()
+    if data.checksum != model.provenance.data_checksum:
+        raise DataError(
+            f"{data.source}: not the data (or not the splits) that this model was trained on, so what is held out "
+            "here may have been trained on there; give evaluate the run's own data"
+        )
     answers: dict[str, Any] = {}
     for question in asked:
         with options.progress(question.question, "%", quiet, total=100) as advance:
             answer = question.ask(model, data, options.difference(advance, scale=100))
         answers[answer.question] = answer.summary
-        _show(answer.table())
+        _show(answer.table(), sys.stderr if str(output) == "-" else sys.stdout)
         if figures:
             drawing.draw(figures / f"{answer.question}.png", answer.question, answer.summary)
-    if figures and run is not None and (rows := models.RunFolder(run).read_metrics()):
+    if figures and run is not None and (rows := RunFolder(run).read_metrics()):
         drawing.training_figure(figures / "training.png", rows)
     if output:
         from seqdiff.data.output import Output
@@ -73,7 +82,10 @@ def _changes(settings: list[str], questions: tuple[str, ...]) -> dict[str, dict[
         question, dot, name = key.strip().partition(".")
         if not (equals and dot) or question not in questions:
             raise UsageError(f"--set {setting}: write it as QUESTION.setting=value, QUESTION of {', '.join(questions)}")
-        changes.setdefault(question, {})[name] = yaml.safe_load(text)
+        try:
+            changes.setdefault(question, {})[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {setting}: the value is no valid YAML") from error
     return changes
 
 
@@ -88,10 +100,8 @@ def _question(questions: dict[str, Any], name: str, changes: dict[str, Any]) -> 
         raise UsageError(f"--set {name}.{first['loc'][0]}: {first['msg']}; its settings are {known}") from error
 
 
-def _show(table: "Table") -> None:
-    """A table on stdout, as wide as it needs to be when stdout is no terminal."""
-    import sys
-
+def _show(table: "Table", file: TextIO) -> None:
+    """A table, as wide as it needs to be where it is not shown on a terminal."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as Grid
@@ -101,4 +111,4 @@ def _show(table: "Table") -> None:
         grid.add_column(column, justify="left" if number == 0 else "right")
     for row in table.rows:
         grid.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 160).print(grid)
+    Console(file=file, width=None if file.isatty() else 160).print(grid)

@@ -7,10 +7,7 @@ import typer
 
 from seqdiff.cli import options
 
-app = typer.Typer(help="Genomes that seqdiff knows by name.", no_args_is_help=True, rich_markup_mode=None)
 
-
-@app.command("list")
 def list_genomes() -> None:
     """Show the genomes seqdiff knows, and which are on this machine.
 
@@ -28,7 +25,6 @@ def list_genomes() -> None:
         print(f"{name}\t{entry.bases}\t{entry.assembly}\t{where}")
 
 
-@app.command("fetch")
 def fetch_genome(
     name: Annotated[str, typer.Argument(help="A name of `seqdiff genomes list`.")],
     quiet: options.Quiet = False,
@@ -48,7 +44,6 @@ def fetch_genome(
     print(path)
 
 
-@app.command("index")
 def index_genome(
     fasta: Annotated[Path, typer.Argument(help="FASTA, plain, gzip or bgzip.")],
     quiet: options.Quiet = False,
@@ -60,9 +55,9 @@ def index_genome(
     """
     options.start(threads=None, quiet=quiet, verbose=verbose)
     from seqdiff.data.genome import Genome
+    from seqdiff.data.source import size_of
 
-    total = fasta.stat().st_size if fasta.is_file() else None
-    with options.progress("index", "byte", quiet, total) as advance:
+    with options.progress("index", "byte", quiet, size_of(fasta)) as advance:
         genome = Genome.open(fasta, progress=options.difference(advance))
     for contig, length in genome.contigs.items():
         print(f"{contig}\t{length}")

@@ -1,17 +1,12 @@
 """seqdiff infill"""
 
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqdiff.cli import options
+from seqdiff.cli import inputs, options
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +33,7 @@ def command(
     ] = None,
     temperature: Annotated[float, typer.Option("--temperature", help="Below 1 sharper, above 1 flatter.")] = 1.0,
     top_p: Annotated[float, typer.Option("--top-p", help="Draw from the likeliest letters of this mass.")] = 1.0,
+    settings: options.SamplerSettings = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Fillings of each record.")] = 1,
     format: Annotated[str | None, typer.Option("--format", help="fasta, fastq or table; default: by name.")] = None,
     figure: Annotated[
@@ -64,10 +60,10 @@ def command(
     from seqdiff import model as models
     from seqdiff.data.fasta import Output, read_records
 
-    chosen = options.sampler(sampler, steps=steps, temperature=temperature, top_p=top_p)
-    with _readable_twice(fasta, twice=bool(bed or region)) as path:
-        spans = _spans(path, bed, region or [], clip, duplicates) if bed or region else None
-        loaded = models.load(model, device)
+    chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
+    loaded = models.load(model, device)
+    with inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region)) as (path, lengths):
+        spans = _spans(lengths, bed, region or [], clip) if bed or region else None
         with options.progress("infill", loaded.alphabet.unit, quiet) as advance, Output(output) as out:
             if kind == "table":
                 out.write(_table_header(loaded.alphabet))
@@ -91,28 +87,14 @@ def command(
 
 def _format_of(output: Path | None) -> str:
     """The format a file name asks for: .fq and .fastq FASTQ, .tsv a table, all else FASTA; .gz on top or not."""
-    suffixes = [] if output is None else [s for s in output.suffixes if s != ".gz"]
+    suffixes = [] if output is None else [s for s in output.suffixes if s not in (".gz", ".bgz")]
     return {".fq": "fastq", ".fastq": "fastq", ".tsv": "table"}.get(suffixes[-1] if suffixes else "", "fasta")
 
 
-@contextmanager
-def _readable_twice(path: str, twice: bool) -> Iterator[str]:
-    """The path itself, or a temporary copy of stdin when it must be read twice."""
-    if path != "-" or not twice:
-        yield path
-        return
-    with tempfile.NamedTemporaryFile(prefix="seqdiff-stdin-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.flush()
-        yield copy.name
-
-
-def _spans(path: str, bed: Path | None, regions: list[str], clip: bool, duplicates: str) -> "dict[str, list[Interval]]":
+def _spans(lengths: dict[str, int], bed: Path | None, regions: list[str], clip: bool) -> "dict[str, list[Interval]]":
     """Spans to fill by record, checked against the records before anything is written."""
-    from seqdiff.data.fasta import read_records
     from seqdiff.data.intervals import parse_region, read_bed
 
-    lengths = {record.name: len(record.sequence) for record in read_records(path, duplicates=duplicates)}
     intervals = read_bed(bed, lengths, clip=clip) if bed else []
     intervals += [parse_region(text, lengths, clip=clip) for text in regions]
     if not intervals:
@@ -130,7 +112,7 @@ def write_result(out: "Output", result: "Infilled", kind: str, samples: int, alp
     record = result.record
     if samples > 1:
         name = f"{record.name}_sample{result.replicate + 1}"
-        record = replace(record, name=name, header=name + record.header[len(result.record.name) :])
+        record = replace(record, name=name, header=record.header.replace(record.name, name, 1))
     match kind:
         case "fasta":
             write_record(out, record, "fasta")

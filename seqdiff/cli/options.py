@@ -29,6 +29,11 @@ Duplicates = Annotated[
     str, typer.Option("--duplicates", help="Records of the same name: error, first (keep it) or rename.")
 ]
 
+SamplerSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Another setting of the sampler: --set grid=cosine, --set score=margin. Repeatable."),
+]
+
 
 def start(*, threads: int | None, quiet: bool, verbose: bool) -> None:
     """Set the number of threads and what is said on stderr."""
@@ -84,7 +89,7 @@ def difference(advance: Callable[[float], None], scale: float = 1) -> Callable[[
     return report
 
 
-def sampler(kind: str, *, steps: int | None, temperature: float, top_p: float) -> "SamplerConfig":
+def sampler(kind: str, settings: list[str], *, steps: int | None, temperature: float, top_p: float) -> "SamplerConfig":
     """The sampler a command line asks for; a setting that it does not have is a UsageError, never ignored."""
     import pydantic
 
@@ -93,11 +98,21 @@ def sampler(kind: str, *, steps: int | None, temperature: float, top_p: float) -
 
     samplers = members(SamplerConfig)
     one_of("--sampler", kind, tuple(samplers))
-    asked = {"temperature": temperature, "top_p": top_p} | ({} if steps is None else {"steps": steps})
+    asked: dict[str, object] = {"temperature": temperature, "top_p": top_p} | (
+        {} if steps is None else {"steps": steps}
+    )
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting}: write it as NAME=VALUE")
+        asked[name.strip()] = value.strip()
     try:
         return samplers[kind](**asked)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0]).replace("_", "-") if first["loc"] else kind
-        reason = f"the sampler {kind} has no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        raise UsageError(f"--{name}: {reason}") from error
+        name = str(first["loc"][0]) if first["loc"] else ""
+        flag = f"--{name.replace('_', '-')}" if name in ("temperature", "top_p", "steps") else f"--set {name}"
+        has = ", ".join(field for field in samplers[kind].model_fields if field != "kind")
+        unknown = first["type"] == "extra_forbidden"
+        reason = f"the sampler {kind} has no such setting; it has {has}" if unknown else first["msg"]
+        raise UsageError(f"{flag if name else '--sampler ' + kind}: {reason}") from error

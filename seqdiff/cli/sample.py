@@ -17,6 +17,7 @@ def command(
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Network calls a window may take.")] = None,
     temperature: Annotated[float, typer.Option("--temperature", help="Below 1 sharper, above 1 flatter.")] = 1.0,
     top_p: Annotated[float, typer.Option("--top-p", help="Draw from the likeliest letters of this mass.")] = 1.0,
+    settings: options.SamplerSettings = None,
     format: Annotated[str, typer.Option("--format", help="fasta or fastq.")] = "fasta",
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -36,7 +37,7 @@ def command(
     from seqdiff.cli.infill import write_result
     from seqdiff.data.fasta import Output
 
-    chosen = options.sampler(sampler, steps=steps, temperature=temperature, top_p=top_p)
+    chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
     loaded = models.load(model, device)
     total = number * length
     with options.progress("sample", loaded.alphabet.unit, quiet, total) as advance, Output(output) as out:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqdiff import __version__
-from seqdiff.cli import options
+from seqdiff.cli import inputs, options
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,13 +46,17 @@ def command(
         raise UsageError(f"--draws {draws}: use a multiple of {replicates}, like {draws - draws % replicates}")
     scorer = Elbo(strata=draws // replicates, replicates=replicates)
     loaded = models.load(model, device)
-    with options.progress("score", loaded.alphabet.unit, quiet) as advance, Output(output) as out:
+    with (
+        inputs.checked(fasta, loaded.alphabet, duplicates) as (path, lengths),
+        options.progress("score", loaded.alphabet.unit, quiet, sum(lengths.values()) or None) as advance,
+        Output(output) as out,
+    ):
         out.write(
             f"# seqdiff {__version__} method={method} draws={draws} strata={scorer.strata} replicates={replicates} "
             f"seed={seed} model={loaded.recipe.name} context={loaded.context}\n"
             f"name\tlength\tscored\tnats\tse\tbits_per_{loaded.alphabet.unit}\tperplexity\n".encode()
         )
-        records = read_records(fasta, duplicates=duplicates)
+        records = read_records(path, duplicates=duplicates)
         for result in loaded.score_records(records, scorer, seed=seed, source=fasta, progress=advance):
             out.write(_line(result).encode("utf-8", "surrogateescape"))
 

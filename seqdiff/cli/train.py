@@ -15,6 +15,7 @@ def command(
         list[str] | None, typer.Option("--set", help="Change a setting: --set training.steps=500. Repeatable.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last save, if there is one.")] = False,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's seed.")] = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     quiet: options.Quiet = False,
@@ -25,13 +26,16 @@ def command(
     Ctrl-C or SIGTERM saves and stops; --resume goes on from there to the last bit. On several GPUs:
     torchrun --nproc-per-node 8 -m seqdiff train hg38
 
+    With --set data.fasta=FILE a recipe's genome is read from your own copy of it; for a genome of your own, say
+    --set data.genome=null as well.
+
     Example: seqdiff train hg38 --set data.fasta=hg38.fa --out runs/hg38
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     from seqdiff import recipe as recipes
     from seqdiff.train import loop
 
-    resolved = recipes.load(recipe, settings or [])
+    resolved = recipes.load(recipe, [*(settings or []), *([] if seed is None else [f"seed={seed}"])])
     folder = out or Path("runs") / resolved.name
     stopped = loop.train(resolved, folder, resume=resume, device=device, quiet=quiet)
     if stopped.signal:

@@ -99,7 +99,8 @@ class Neighbours(nn.Module):
     def forward(self, tokens: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
         letters = F.one_hot(tokens, self.symbols + 2)[..., : self.symbols + 1].to(self.weight.dtype)
         image, kernel = letters.mT.unsqueeze(2), (self.weight * self.others).unsqueeze(2)
-        return F.conv2d(image, kernel, self.bias, padding=(0, self.radius)).squeeze(2).mT
+        with torch.autocast(tokens.device.type, enabled=False):  # the residual stream keeps full precision
+            return F.conv2d(image, kernel, self.bias, padding=(0, self.radius)).squeeze(2).mT
 
 
 class Block(nn.Module):

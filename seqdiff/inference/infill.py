@@ -15,7 +15,7 @@ from torch import Tensor
 from seqdiff.alphabet import Alphabet
 from seqdiff.data.fasta import Record
 from seqdiff.data.intervals import Interval
-from seqdiff.diffusion.samplers import SamplerConfig
+from seqdiff.diffusion.samplers import Filled, SamplerConfig
 from seqdiff.inference.windows import FillWindow, plan
 from seqdiff.streams import Streams
 
@@ -160,14 +160,18 @@ def _fill(
         for window in plans[key]:
             rounds.setdefault(window.level, []).append((job, window))
     for level in sorted(rounds):
-        # Windows of like length together, so that little is padding; results do not depend on it.
+        # Windows of like length together, so that little is padding; results do not depend on it: what a round
+        # fills is put in place when the whole round is done, so every window of it sees the record as it was.
         waiting = sorted(rounds[level], key=lambda pair: pair[1].end - pair[1].start)
+        results = []
         while waiting:
             rows = max(1, batch_tokens // (waiting[-1][1].end - waiting[-1][1].start))
             part, waiting = waiting[-rows:], waiting[:-rows]
-            filled = _fill_windows(part, denoise, alphabet, sampler, meaning, seed)
+            results.append((part, *_fill_windows(part, denoise, alphabet, sampler, meaning, seed)))
             if progress:
-                progress(filled)
+                progress(sum(int(job.targets[w.first : w.last].sum()) for job, w in part))
+        for part, marginals, result in results:
+            _put_in_place(part, marginals, result)
 
 
 def _fill_windows(
@@ -177,7 +181,8 @@ def _fill_windows(
     sampler: SamplerConfig,
     meaning: Callable[[bytes], np.ndarray],
     seed: int,
-) -> int:
+) -> tuple[list[np.ndarray], Filled]:
+    """First-pass marginals at the targets of each window, and what the sampler made of the windows."""
     longest = max(window.end - window.start for _, window in part)
     tokens = np.full((len(part), longest), alphabet.pad, np.int64)
     allowed = np.zeros((len(part), longest, alphabet.size), bool)
@@ -189,17 +194,21 @@ def _fill_windows(
     marginals = denoise(start).double().softmax(-1).cpu().numpy()
     streams = Streams.of(seed, [(job.record.name, job.replicate, window.first) for job, window in part])
     result = sampler(denoise, start, torch.from_numpy(allowed), rng=streams)
+    at_targets = []
+    for row, (job, window) in enumerate(part):
+        places = window.first + np.flatnonzero(job.targets[window.first : window.last]) - window.start
+        at_targets.append(_restricted(marginals[row, places], allowed[row, places]))
+    return at_targets, result
+
+
+def _put_in_place(part: list[tuple[_Job, FillWindow]], marginals: list[np.ndarray], result: Filled) -> None:
     drawn = result.tokens.cpu().numpy()
-    count = 0
     for row, (job, window) in enumerate(part):
         places = window.first + np.flatnonzero(job.targets[window.first : window.last])
         job.tokens[places] = drawn[row, places - window.start]
-        at = np.searchsorted(job.positions, places)
-        job.marginals[at] = _restricted(marginals[row, places - window.start], allowed[row, places - window.start])
+        job.marginals[np.searchsorted(job.positions, places)] = marginals[row]
         job.calls += int(result.calls[row]) + 1
         job.log_weight += float(result.log_weight[row])
-        count += len(places)
-    return count
 
 
 def _restricted(marginals: np.ndarray, allowed: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Where a network looks when a record is longer than its context.
 
 Filling: each window holds up to half a context of letters to fill, with known letters on both sides.
-Windows that can see each other's letters are filled one after the other, the rest at once: a window's
-`level` is the round it is filled in. The plan depends on the record alone, so results never depend on
-what else is in the batch.
+A window that can see letters an earlier one fills is filled after it: a window's `level` is the round it is filled
+in, and all windows of a round see the record as it was before the round. The plan depends on the record alone, so
+results never depend on what else is in the batch.
 """
 
 from bisect import bisect_right

@@ -3,6 +3,7 @@
 a genome of the registry or a FASTA file -> Genome -> intervals of each split -> Windows
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -124,8 +125,11 @@ class DnaData:
 
     @property
     def checksum(self) -> str:
-        """Of the encoded sequences."""
-        return self.genome.checksum
+        """Of the encoded sequences and of what is held out: another one means other data."""
+        digest = hashlib.blake2b(self.genome.checksum.encode(), digest_size=16)
+        for split in ("train", "valid", "test"):
+            digest.update(repr((split, [tuple(i) for i in self.intervals[split]])).encode())
+        return digest.hexdigest()
 
     @property
     def source(self) -> str:
@@ -149,7 +153,7 @@ def _check_copy(genome: Genome, name: str, entry: genomes.Entry) -> None:
             what = f"it has {found:,} bases there" if found else "there is no such record"
             raise DataError(
                 f"{genome.path} is not {name}, in which {chromosome} has {length:,} bases: {what}. "
-                f"For another assembly or other names, leave out data.genome and give data.fasta alone"
+                f"For another genome, assembly or names: --set data.genome=null --set data.fasta=FILE"
             )
 
 

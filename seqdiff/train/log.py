@@ -1,31 +1,45 @@
 """What a run says while it trains: metrics.jsonl for machines, a bar or lines on stderr for people."""
 
+import contextlib
 import json
-import logging
 import math
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-logger = logging.getLogger("seqdiff")
+from seqdiff.errors import DataError
+from seqdiff.files import explain, replacing
 
 
 class Metrics:
     """Appends one JSON object a line, flushed at once."""
 
     def __init__(self, path: Path):
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed in close()
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def open(self, *, up_to_step: int, earlier: Sequence[Mapping[str, Any]]) -> None:
+        """Begin after `up_to_step`: lines of later steps, which a resumed run writes again, are dropped."""
+        with replacing(self._path) as file:
+            file.write_text("".join(json.dumps(row) + "\n" for row in earlier if row["step"] <= up_to_step))
+        self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - closed in close()
 
     def write(self, **values: Any) -> None:
-        self._file.write(json.dumps(values) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(values) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise DataError(f"{self._path}: cannot be written: {explain(error)}") from error
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what could not be written has been said already
+                self._file.close()
 
 
 class Display:

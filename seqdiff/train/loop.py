@@ -1,50 +1,46 @@
 """One training run, top to bottom.
 
-Nothing random is carried from step to step: the windows of a step, their shifts and strands, the masks and
-the dropout are all seeded by (seed, step, row of the global batch). So a run killed at any moment goes on
-from its last save to the last bit, and any number of processes trains the same thing.
+Nothing random is carried from step to step: the windows of a step, their shifts and strands and the masks are all
+seeded by (seed, step, row of the global batch). So a run killed at any moment goes on from its last save to the last
+bit, and any number of processes trains the same thing. (Dropout alone is seeded by process: with it, another number
+of processes or another micro-batch trains an equally good but different network.)
 """
 
 import logging
 import math
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from seqdiff import devices
 from seqdiff.checkpoint import Provenance, RunFolder
-from seqdiff.data.batches import Shuffled
-from seqdiff.data.windows import Windows
-from seqdiff.diffusion.likelihood import elbo
-from seqdiff.errors import ConfigError, TrainingError
+from seqdiff.data.batches import Batch, Shuffled
+from seqdiff.errors import TrainingError
 from seqdiff.modalities.dna import DnaData
 from seqdiff.recipe import Recipe
 from seqdiff.streams import Streams, seed_of
-from seqdiff.train import optimizer as optimizing
 from seqdiff.train.distributed import Processes, processes
-from seqdiff.train.ema import MovingAverage
+from seqdiff.train.learner import Learner
 from seqdiff.train.log import Display, Metrics
+from seqdiff.train.signals import stop_wishes
+from seqdiff.train.tally import Tally
+from seqdiff.train.validation import Validation
 
 logger = logging.getLogger("seqdiff")
-
-VALIDATION_STRATA = 8
-"""Masks a validation window; the windows' own spread dominates the error, so few are enough."""
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """How a run ended: after its last step, or at a signal, saved."""
+    """How a run ended: after its last step, or at a signal, with everything up to `step` saved."""
 
     step: int
     signal: int = 0
     nats_per_symbol: float | None = None
+    """The best validation."""
 
 
 def train(
@@ -53,6 +49,7 @@ def train(
     """Train a recipe into a run directory. Raises a SeqdiffError that says what to do when it cannot."""
     folder = RunFolder(out)
     with processes(devices.find(device)) as (group, place):
+        devices.make_deterministic(place)
         # Whatever can be refused is refused before the folder exists.
         group.rows(recipe.training.batch_size)
         resuming = _may_start(recipe, folder, resume)
@@ -70,59 +67,41 @@ def _run(
     group: Processes,
     quiet: bool,
 ) -> Stopped:
-    settings = recipe.training
+    settings, alphabet = recipe.training, recipe.data.alphabet
     rows = group.rows(settings.batch_size)
-    micro = settings.micro_batch_size or len(rows)
-    alphabet = recipe.data.alphabet
-
-    # What is learned from.
     order = Shuffled(len(data.train), seed_of(recipe.seed, "windows"))
-    validation = np.unique(np.linspace(0, len(data.valid) - 1, settings.validation_windows).astype(np.int64))
-
-    # What learns.
-    torch.manual_seed(seed_of(recipe.seed, "initial weights"))
-    denoiser = recipe.denoiser.build(alphabet.size).to(device)
-    optimizers = optimizing.build(denoiser, settings)
-    average = MovingAverage(denoiser, settings.ema)
+    validation = Validation(data.valid, settings.validation_windows, recipe.seed, group, device)
+    learner, tally = Learner(recipe, device), Tally(alphabet.size)
     step, best = 0, math.inf
     if resuming:
-        step, best = _restore(folder, denoiser, average, optimizers, data.checksum)
-    network = group.wrap(torch.compile(denoiser) if settings.compile else denoiser, device)
+        step, best = _restore(folder, learner, tally, data.checksum, group)
+    saved = step
+    network = group.wrap(torch.compile(learner.denoiser) if settings.compile else learner.denoiser, device)
     dtype = devices.autocast_dtype(settings.precision, device)
-    uniform_loss = math.log(alphabet.size)
-    if group.writes:
-        logger.info(
-            "training %s: %s parameters on %s; %s windows of %s %ss in %s",
-            recipe.denoiser.kind, f"{sum(p.numel() for p in denoiser.parameters()):,}", device,
-            f"{len(data.train):,}", f"{recipe.data.context:,}", alphabet.unit, data.source,
-        )  # fmt: skip
+
+    metrics = Metrics(folder.metrics_file) if group.writes else None
+    if metrics:
         if not resuming:
             folder.write_recipe(recipe)
-        folder.keep_metrics(up_to_step=step)
+        metrics.open(up_to_step=step, earlier=folder.read_metrics())
+        logger.info(
+            "training %s: %s parameters on %s; %s windows of %s %ss in %s",
+            recipe.denoiser.kind, f"{sum(p.numel() for p in learner.denoiser.parameters()):,}", device,
+            f"{len(data.train):,}", f"{recipe.data.context:,}", alphabet.unit, data.source,
+        )  # fmt: skip
+    display = Display(recipe.name, alphabet.unit, settings.steps, step, quiet)
+    logged, since = step, time.perf_counter()
 
     def provenance(nats: float | None, error: float | None) -> Provenance:
         return Provenance(alphabet.name, recipe.data.context, data.source, data.checksum, step, nats, error)
 
-    def save() -> None:
-        if group.writes:
-            tensors = {f"weights.{n}": t for n, t in denoiser.state_dict().items()}
-            tensors |= {f"average.{n}": t.clone() for n, t in average.weights().items()}
-            tensors |= {f"optimizer.{n}": t for n, t in optimizing.state_tensors(optimizers)}
-            best_so_far = best if math.isfinite(best) else None
-            folder.write_state(tensors, {"step": step, "best": best_so_far, "data": data.checksum})
-
-    metrics = Metrics(folder.metrics_file) if group.writes else None
-    display = Display(recipe.name, alphabet.unit, settings.steps, step, quiet)
-    nats_sum, count_sum, high, since = 0.0, 0.0, 0, time.perf_counter()
-    last_saved = step
     try:
-        with _signals() as received:
+        with stop_wishes() as received:
             while step < settings.steps:
                 step += 1
-                rate = optimizing.set_learning_rate(optimizers, step, settings)
                 torch.manual_seed(seed_of(recipe.seed, "dropout", step, group.rank))
 
-                # The rows of this step: which windows, how many symbols they score in all processes.
+                # The rows of this step: which windows, and how many symbols they score in all processes.
                 positions = np.arange(rows.start, rows.stop) + (step - 1) * settings.batch_size
                 batch = data.train.augmented(
                     order.items(positions),
@@ -131,107 +110,85 @@ def _run(
                     reverse_complement=recipe.data.reverse_complement,
                 )
                 draws = Streams.of_step(recipe.seed, step, rows, settings.batch_size)
-                count = group.sum(batch.weight.sum(dtype=torch.float64))
+                count = float(group.sum(batch.weight.sum(dtype=torch.float64)))
 
                 # Gradients of the summed nats over the global count; DDP averages over processes, hence `world`.
+                nats: torch.Tensor | float = 0.0
+                micro = settings.micro_batch_size or len(rows)
                 for first in range(0, len(rows), micro):
-                    part = range(first, min(first + micro, len(rows)))
-                    piece = type(batch)(batch.tokens[part.start : part.stop], batch.weight[part.start : part.stop])
+                    last_piece = first + micro >= len(rows)
+                    piece = Batch(batch.tokens[first : first + micro], batch.weight[first : first + micro])
                     with (
-                        group.no_sync(network, last=part.stop == len(rows)),
+                        group.no_sync(network, last=last_piece),
                         torch.autocast(device.type, dtype, enabled=dtype is not None),
                     ):
-                        loss = recipe.process.loss(network, piece.to(device), draws.select(part))
-                        (loss.nats * (group.world / max(float(count), 1.0))).backward()
-                    nats_sum += loss.nats.detach().double()
-                gradient_norm = nn.utils.clip_grad_norm_(denoiser.parameters(), settings.clip or math.inf)
-                for optimizer in optimizers:
-                    optimizer.step()
-                    optimizer.zero_grad(set_to_none=True)
-                average.update(step)
-                count_sum += float(count)
+                        streams = draws.select(range(first, first + len(piece)))
+                        loss = recipe.process.loss(network, piece.to(device), streams)
+                        (loss.nats * (group.world / max(count, 1.0))).backward()
+                    nats = nats + loss.nats.detach().double()
+                gradient = learner.step(step)
+                tally.add(nats, count, gradient)
 
+                # What is due: a log line, a validation, a save, the end.
                 last = step == settings.steps
-                stop = group.agree(received.signal)
-                if step % settings.log_every == 0 or last or stop:
-                    nats = float(group.sum(torch.as_tensor(nats_sum).cpu())) / max(count_sum, 1.0)
-                    high = high + 1 if nats > 2 * uniform_loss else 0
-                    if not math.isfinite(nats) or high > 2:
-                        raise _diverged(step, nats, folder, last_saved)
-                    seconds, since = time.perf_counter() - since, time.perf_counter()
-                    speed = count_sum / seconds
+                stop = group.agree(received.number)
+                if step % settings.log_every == 0 or last:
+                    mean = tally.mean(group)
+                    if not tally.judge(mean):
+                        raise _diverged(step, mean, folder, saved)
+                    symbols = (step - logged) * settings.batch_size * recipe.data.context
+                    speed = symbols / (time.perf_counter() - since)
                     if metrics:
                         metrics.write(
-                            step=step, tokens=step * settings.batch_size * recipe.data.context, nats_per_symbol=nats,
-                            learning_rate=rate, gradient_norm=float(gradient_norm), tokens_per_second=round(speed),
+                            step=step, tokens=step * settings.batch_size * recipe.data.context, nats_per_symbol=mean,
+                            learning_rate=learner.learning_rate, gradient_norm=float(gradient),
+                            tokens_per_second=round(speed),
                         )  # fmt: skip
-                    display.step(step, nats, speed)
-                    nats_sum, count_sum = 0.0, 0.0
+                    display.step(step, mean, speed)
+                    tally.clear()
+                    logged, since = step, time.perf_counter()
                 if step % settings.validate_every == 0 or last:
-                    with average.swapped_in() as averaged:
-                        nats, error = validate(averaged, data.valid, validation, recipe.seed, group, device)
-                    display.validation(step, nats, error)
+                    paused = time.perf_counter()
+                    with learner.average.swapped_in() as averaged:
+                        valid, error = validation(averaged)
+                    if not math.isfinite(valid):
+                        raise _diverged(step, valid, folder, saved)
+                    display.validation(step, valid, error)
                     if metrics:
-                        metrics.write(step=step, valid_nats_per_symbol=nats, valid_standard_error=error)
-                    if nats < best:
-                        best = nats
+                        metrics.write(step=step, valid_nats_per_symbol=valid, valid_standard_error=error)
+                    if valid < best:
+                        best = valid
                         if group.writes:
-                            folder.write_weights(average.weights(), provenance(nats, error))
-                    since = time.perf_counter()
+                            folder.write_weights(learner.average.weights(), provenance(valid, error))
+                    since += time.perf_counter() - paused
                 if step % settings.save_every == 0 or last or stop:
-                    save()
-                    last_saved = step
+                    if not math.isfinite(mean := tally.mean(group)):
+                        raise _diverged(step, mean, folder, saved)
+                    if not tally.strikes:  # what may be diverging does not replace the last good save
+                        position = {"step": step, "best": _finite(best), "data": data.checksum} | tally.saved(group)
+                        if group.writes:
+                            folder.write_state(learner.tensors(), position)
+                        saved = step
                 if stop and not last:
                     if group.writes and not folder.weights_file.is_file():
-                        folder.write_weights(average.weights(), provenance(None, None))
-                    return Stopped(step, stop, best if math.isfinite(best) else None)
+                        folder.write_weights(learner.average.weights(), provenance(None, None))
+                    return Stopped(saved, stop, _finite(best))
     finally:
         display.close()
         if metrics:
             metrics.close()
-    return Stopped(step, 0, best)
-
-
-@torch.no_grad()
-def validate(
-    denoiser: nn.Module,
-    windows: Windows,
-    items: np.ndarray,
-    seed: int,
-    group: Processes,
-    device: torch.device,
-) -> tuple[float, float]:
-    """The bound on some windows in nats per symbol and its standard error over windows.
-
-    The masks belong to the window, so every validation of a run looks at the same ones. The error is that
-    of a ratio of sums: the spread of nats_i - ratio * symbols_i over the windows.
-    """
-    sums = torch.zeros(6, dtype=torch.float64)
-    for chunk in np.array_split(items[group.rank :: group.world], max(1, len(items) // (64 * group.world))):
-        if not len(chunk):
-            continue
-        batch = windows.batch(chunk).to(device)
-        draws = Streams.of(seed, [("validation", item) for item in chunk.tolist()])
-        score = elbo(denoiser, batch.tokens, batch.weight > 0, draws, strata=VALIDATION_STRATA, replicates=1)
-        n, p = score.nats.double().cpu(), score.positions.double().cpu()
-        sums += torch.stack(
-            [torch.tensor(float(len(chunk))), n.sum(), p.sum(), (n * n).sum(), (n * p).sum(), (p * p).sum()]
-        )
-    windows_seen, nats, symbols, nn_, np_, pp = group.sum(sums).tolist()
-    if not symbols:
-        raise ConfigError("the validation windows hold no known symbol; choose another split")
-    ratio = nats / symbols
-    squares = max(0.0, nn_ - 2 * ratio * np_ + ratio * ratio * pp)
-    error = math.sqrt(squares * windows_seen / max(1.0, windows_seen - 1)) / symbols
-    return ratio, error
+    return Stopped(step, 0, _finite(best))
 
 
 def _may_start(recipe: Recipe, folder: RunFolder, resume: bool) -> bool:
     """Whether to go on from a save; refuses to overwrite a run, or to resume another recipe."""
-    if not folder.recipe_file.is_file():
-        return False
     if not folder.state_file.is_file():
-        return False  # a run that was killed before its first save has nothing to lose
+        if folder.weights_file.is_file():
+            raise TrainingError(
+                f"{folder.path} holds a model, but nothing to resume it from (no {folder.state_file.name}): "
+                "choose another --out, or remove the folder"
+            )
+        return False  # nothing there, or a run that was killed before its first save: nothing to lose
     if not resume:
         raise TrainingError(
             f"{folder.path} holds a run already: go on with --resume, choose another --out, or remove the folder"
@@ -245,57 +202,31 @@ def _may_start(recipe: Recipe, folder: RunFolder, resume: bool) -> bool:
     return True
 
 
-def _restore(
-    folder: RunFolder,
-    denoiser: nn.Module,
-    average: MovingAverage,
-    optimizers: list[torch.optim.Optimizer],
-    checksum: str,
-) -> tuple[int, float]:
+def _restore(folder: RunFolder, learner: Learner, tally: Tally, checksum: str, group: Processes) -> tuple[int, float]:
+    """Where the run stands: its step and its best validation."""
     tensors, position = folder.read_state()
     if position["data"] != checksum:
-        raise TrainingError(f"{folder.path}: the training data have changed since this run began; start a new run")
-    parts: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "average": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        part, rest = name.split(".", 1)
-        parts[part][rest] = tensor
-    denoiser.load_state_dict(parts["weights"])
-    average.restore(parts["average"])
-    optimizing.restore(optimizers, parts["optimizer"])
-    logger.info("resuming %s after step %s", folder.path, f"{position['step']:,}")
+        raise TrainingError(
+            f"{folder.path}: the training data or their splits have changed since this run began; start a new run"
+        )
+    try:
+        learner.restore(tensors)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise TrainingError(f"{folder.state_file}: does not fit the run's recipe.yaml: {error}") from error
+    tally.restore(position, group)
+    if group.writes:
+        logger.info("resuming %s after step %s", folder.path, f"{position['step']:,}")
     return position["step"], math.inf if position["best"] is None else position["best"]
 
 
-def _diverged(step: int, nats: float, folder: RunFolder, last_saved: int) -> TrainingError:
-    what = "is not a number" if math.isnan(nats) else f"has grown to {nats / math.log(2):.3g} bits a symbol"
-    last = f"step {last_saved:,} in {folder.path}" if last_saved else "none yet"
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _diverged(step: int, nats: float, folder: RunFolder, saved: int) -> TrainingError:
+    what = f"has grown to {nats / math.log(2):.3g} bits a symbol" if math.isfinite(nats) else "is not a number"
+    last = f"step {saved:,} in {folder.path}" if saved else "none yet"
     return TrainingError(
-        f"the loss {what} at step {step:,}; stopped, nothing of it was saved (last good save: {last}). "
+        f"the loss or its gradient {what} at step {step:,}; stopped, nothing of it was saved (last good save: {last}). "
         "Lower training.learning_rate, lengthen training.warmup_steps or tighten training.clip"
     )
-
-
-class _Received:
-    signal = 0
-
-
-@contextmanager
-def _signals() -> Iterator[_Received]:
-    """Turn the first Ctrl-C or SIGTERM into a wish to stop after the step; a second one acts at once."""
-    received = _Received()
-    previous = {}
-
-    def wish(number: int, frame: object) -> None:
-        received.signal = number
-        signal.signal(number, previous[number])
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, wish)
-    except ValueError:
-        pass  # not in the main thread: the caller handles signals
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

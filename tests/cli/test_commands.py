@@ -2,8 +2,10 @@
 
 import gzip
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -162,12 +164,64 @@ def test_missing_inputs_say_so(tmp_path):
     assert "empty" in fails("score", "--fasta", "-", stdin=b"")
 
 
+def test_a_bad_record_is_said_before_any_output(tmp_path):
+    many = tmp_path / "many.fa"
+    many.write_text("".join(f">r{i}\nACGNT\n" for i in range(400)) + ">bad\nAC!T\n")
+    for command in ("infill", "score"):
+        result = run(command, "--fasta", many)
+        assert (result.returncode, result.stdout) == (1, b"")
+        assert b"record 'bad' has '!' at position 3" in result.stderr
+
+
+def test_settings_of_a_sampler(fasta):
+    plain = run("infill", "--fasta", fasta, "--sampler", "confident").stdout
+    other = run(
+        "infill",
+        "--fasta",
+        fasta,
+        "--sampler",
+        "confident",
+        "--set",
+        "order=sample-then-choose",
+        "--set",
+        "score=margin",
+    )
+    assert other.returncode == 0, other.stderr
+    assert len(other.stdout) == len(plain)
+    assert "it has temperature" in fails("infill", "--fasta", fasta, "--set", "gird=cosine", code=2)
+
+
+def test_sigterm_leaves_nothing_behind(tmp_path):
+    many, out = tmp_path / "many.fa", tmp_path / "out.fa"
+    many.write_text("".join(f">r{i}\n{'ACGTN' * 200}\n" for i in range(3000)))
+    out.write_text("precious")
+    command = [sys.executable, "-m", "seqdiff", "infill", "--fasta", str(many), "-o", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.fa*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, messages
+    assert b"terminated; nothing was left half-written" in messages
+    assert {p.name for p in tmp_path.iterdir()} == {"many.fa", "out.fa"}
+    assert out.read_text() == "precious"
+
+
+def test_a_pipe_can_be_read_with_regions(fasta):
+    command = f"'{sys.executable}' -m seqdiff infill --fasta <(cat '{fasta}') --region a:1-2"
+    piped = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60)
+    assert piped.stdout == run("infill", "--fasta", fasta, "--region", "a:1-2").stdout
+
+
 def test_a_closed_pipe_is_quiet(tmp_path):
     many = tmp_path / "many.fa"
     many.write_text("".join(f">r{i}\n{'ACGT' * 5000}\n" for i in range(200)))
-    command = f"'{sys.executable}' -m seqdiff infill --fasta '{many}' -q | head -n 1"
+    command = f"'{sys.executable}' -m seqdiff infill --fasta '{many}' -q | head -n 1; echo ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
-    assert result.stdout == ">r0\n"
+    assert result.stdout == f">r0\n{128 + signal.SIGPIPE}\n"
     assert "rror" not in result.stderr.replace("the model that ships", "")
 
 

@@ -233,3 +233,10 @@ def test_a_hollow_network_never_sees_the_letter_it_predicts(settings, draw):
         changed[:, position] = (changed[:, position] + 1) % (K + 1)
         moved.append((run(network, changed) - before)[:, position].abs().max().item())
     assert (max(moved) == 0) == settings.hollow
+
+
+def test_hidden_states_stay_in_full_precision_under_autocast(settings, draw):
+    network, tokens = trained(settings), tokens_of(draw)
+    time = torch.full((len(tokens),), 0.4) if network.takes_time else None
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network.hidden(tokens, time).dtype == torch.float32

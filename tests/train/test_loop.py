@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load_file
 from stories import tiny_recipe, write_genome
 
+from seqdiff import recipe as recipes
 from seqdiff.checkpoint import RunFolder
 from seqdiff.errors import ConfigError, DataError, TrainingError
-from seqdiff.train import loop
+from seqdiff.train import ema, loop
 from seqdiff.train.loop import train
 
 
@@ -58,25 +59,26 @@ def test_micro_batches_change_nothing_but_rounding(genome, tmp_path):
         assert one == pytest.approx(other, rel=1e-3)
 
 
-@pytest.mark.parametrize("when", [3, 4, 5, 7, 11])
-def test_killed_at_any_step_it_resumes_to_the_last_bit(genome, tmp_path, monkeypatch, when):
-    train(tiny_recipe(genome), tmp_path / "whole", quiet=True, device="cpu")
+@pytest.mark.parametrize(("when", "log_every"), [(3, 1), (4, 5), (5, 1), (7, 5), (11, 3)])
+def test_killed_at_any_step_it_resumes_to_the_last_bit(genome, tmp_path, monkeypatch, when, log_every):
+    recipe = tiny_recipe(genome, log_every=log_every)
+    train(recipe, tmp_path / "whole", quiet=True, device="cpu")
 
     class Killed(BaseException):
         pass
 
-    original = loop.MovingAverage.update
+    original = ema.MovingAverage.update
 
     def update(self, step):
         if step == when:
             raise Killed
         original(self, step)
 
-    monkeypatch.setattr(loop.MovingAverage, "update", update)
+    monkeypatch.setattr(ema.MovingAverage, "update", update)
     with pytest.raises(Killed):
-        train(tiny_recipe(genome), tmp_path / "killed", quiet=True, device="cpu")
-    monkeypatch.setattr(loop.MovingAverage, "update", original)
-    train(tiny_recipe(genome), tmp_path / "killed", resume=True, quiet=True, device="cpu")
+        train(recipe, tmp_path / "killed", quiet=True, device="cpu")
+    monkeypatch.setattr(ema.MovingAverage, "update", original)
+    train(recipe, tmp_path / "killed", resume=True, quiet=True, device="cpu")
     assert curve(tmp_path / "whole") == curve(tmp_path / "killed")
     assert same_weights(tmp_path / "whole", tmp_path / "killed")
 
@@ -157,7 +159,7 @@ def test_changed_data_are_not_resumed(genome, tmp_path):
     text = genome.read_text()
     genome.write_text(text.replace("ACGTTGCA", "ACGTTGCC", 1))
     os.utime(genome, ns=(1, 1))
-    with pytest.raises(TrainingError, match="training data have changed"):
+    with pytest.raises(TrainingError, match="training data or their splits have changed"):
         train(tiny_recipe(genome), tmp_path / "run", resume=True, quiet=True, device="cpu")
 
 
@@ -173,20 +175,104 @@ def test_two_trainings_into_one_folder_are_refused(genome, tmp_path):
         train(tiny_recipe(genome), tmp_path / "run", quiet=True, device="cpu")
 
 
-def test_a_diverging_loss_stops_with_the_step_and_the_last_good_save(genome, tmp_path, monkeypatch):
-    original = loop.nn.utils.clip_grad_norm_
+@pytest.mark.parametrize(("poisoned", "save_every", "log_every", "last_good"), [
+    (10, 4, 1, "step 8"), (8, 4, 1, "step 4"), (12, 4, 1, "step 8"), (6, 2, 12, "step 4"), (3, 4, 12, "none yet"),
+])  # fmt: skip
+def test_a_bad_gradient_stops_with_the_step_and_never_becomes_the_last_good_save(
+    genome, tmp_path, monkeypatch, poisoned, save_every, log_every, last_good
+):
+    original = loop.Learner.step
 
-    def explode(parameters, largest):
-        parameters = list(parameters)
-        if len(curve(tmp_path / "run")) >= 9:
-            for p in parameters:
-                p.data.fill_(math.nan)
-        return original(parameters, largest)
+    def step(self, number):
+        if number == poisoned:
+            next(self.denoiser.parameters()).grad.fill_(math.nan)
+        return original(self, number)
 
-    monkeypatch.setattr(loop.nn.utils, "clip_grad_norm_", explode)
-    with pytest.raises(TrainingError, match=r"not a number at step \d+; .*last good save: step 8"):
-        train(tiny_recipe(genome), tmp_path / "run", quiet=True, device="cpu")
-    assert RunFolder(tmp_path / "run").read_state()[1]["step"] == 8
+    monkeypatch.setattr(loop.Learner, "step", step)
+    recipe = tiny_recipe(genome, save_every=save_every, log_every=log_every, validate_every=100)
+    with pytest.raises(TrainingError, match=rf"not a number at step \d+; .*last good save: {last_good}"):
+        train(recipe, tmp_path / "run", quiet=True, device="cpu")
+    state = RunFolder(tmp_path / "run").state_file
+    if last_good == "none yet":
+        assert not state.is_file()
+    else:
+        tensors, position = RunFolder(tmp_path / "run").read_state()
+        assert f"step {position['step']}" == last_good
+        assert all(t.isfinite().all() for t in tensors.values())
+
+
+def test_a_loss_that_grows_is_not_saved_and_then_stops_the_run(genome, tmp_path, monkeypatch):
+    original = loop.Learner.step
+
+    def step(self, number):
+        norm = original(self, number)
+        if number >= 6:
+            self.denoiser.head.weight.data.fill_(100.0 * (1 if number % 2 else -1)).mul_(torch.arange(4)[:, None])
+        return norm
+
+    monkeypatch.setattr(loop.Learner, "step", step)
+    with pytest.raises(TrainingError, match=r"has grown to .* bits a symbol at step 9; .*last good save: step 6"):
+        train(tiny_recipe(genome, save_every=1, validate_every=100), tmp_path / "run", quiet=True, device="cpu")
+    assert RunFolder(tmp_path / "run").read_state()[1]["step"] == 6
+
+
+def test_a_model_without_a_state_is_not_overwritten(genome, tmp_path):
+    train(tiny_recipe(genome), tmp_path / "run", quiet=True, device="cpu")
+    RunFolder(tmp_path / "run").state_file.unlink()
+    for resume in (False, True):
+        with pytest.raises(TrainingError, match="holds a model, but nothing to resume"):
+            train(tiny_recipe(genome), tmp_path / "run", resume=resume, quiet=True, device="cpu")
+
+
+def test_other_splits_are_not_resumed(genome, tmp_path):
+    held_out = tmp_path / "test.bed"
+    held_out.write_text("chrA\t0\t500\n")
+    places = {"valid": "chrA:5001-6000", "test": str(held_out)}
+    recipe = tiny_recipe(genome)
+    recipe = recipe.model_copy(update={"data": type(recipe.data)(**recipe.data.model_dump() | {"splits": places})})
+    train(recipe, tmp_path / "run", quiet=True, device="cpu")
+    held_out.write_text("chrA\t0\t600\n")
+    with pytest.raises(TrainingError, match="or their splits have changed"):
+        train(recipe, tmp_path / "run", resume=True, quiet=True, device="cpu")
+
+
+def test_what_a_killed_save_left_is_cleared_away(genome, tmp_path):
+    (tmp_path / "run" / "resume").mkdir(parents=True)
+    left = tmp_path / "run" / "resume" / ".state.safetensors.abc.partial"
+    left.write_text("half")
+    train(tiny_recipe(genome), tmp_path / "run", quiet=True, device="cpu")
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("settings", [{"dropout": 0.2}, {"kind": "transformer", "width": 16, "depth": 1, "heads": 2},
+                                      {"kind": "caduceus", "width": 8, "depth": 1, "states": 2}])  # fmt: skip
+def test_other_networks_resume_to_the_last_bit_too(genome, tmp_path, monkeypatch, settings):
+    recipe = tiny_recipe(genome)
+    kept = {} if "kind" in settings else recipe.denoiser.model_dump()
+    changed = recipes.parse(recipe.model_dump(mode="json", by_alias=True) | {"denoiser": kept | settings}, "test")
+    train(changed, tmp_path / "whole", quiet=True, device="cpu")
+    original = loop.Learner.step
+
+    def step(self, number):
+        if number == 6:
+            raise KeyboardInterrupt
+        return original(self, number)
+
+    monkeypatch.setattr(loop.Learner, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train(changed, tmp_path / "run", quiet=True, device="cpu")
+    monkeypatch.setattr(loop.Learner, "step", original)
+    train(changed, tmp_path / "run", resume=True, quiet=True, device="cpu")
+    assert curve(tmp_path / "whole") == curve(tmp_path / "run")
+    assert same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_compile_trains_the_same_losses(genome, tmp_path):
+    train(tiny_recipe(genome, steps=3), tmp_path / "plain", quiet=True, device="cpu")
+    torch.compiler.reset()
+    with torch.compiler.set_stance("force_eager"):  # the wrapper without the minute of compiling
+        train(tiny_recipe(genome, steps=3, compile=True), tmp_path / "compiled", quiet=True, device="cpu")
+    assert curve(tmp_path / "plain") == curve(tmp_path / "compiled")
 
 
 def test_a_damaged_save_is_named(genome, tmp_path):

@@ -1,0 +1,41 @@
+"""Input is looked at before it is used, so that what is wrong with it is said before there is any output."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seqdiff.alphabet import Alphabet
+
+
+@contextlib.contextmanager
+def checked(
+    fasta: str, alphabet: "Alphabet", duplicates: str, *, spool: bool = False
+) -> Iterator[tuple[str, dict[str, int]]]:
+    """The path to read and the length of each record in it, all of whose letters have been checked.
+
+    What can be read only once (stdin, a pipe) is passed on unread and its lengths are empty, unless `spool` asks for
+    a temporary copy. Raises DataError for the first damaged record.
+    """
+    from seqdiff.data.fasta import check_letters, read_records
+
+    with contextlib.ExitStack() as stack:
+        path = fasta
+        if fasta == "-" or (os.path.exists(fasta) and not os.path.isfile(fasta) and not os.path.isdir(fasta)):
+            if not spool:
+                yield fasta, {}
+                return
+            source = sys.stdin.buffer if fasta == "-" else stack.enter_context(open(fasta, "rb"))
+            copy = stack.enter_context(tempfile.NamedTemporaryFile(prefix="seqdiff-"))
+            shutil.copyfileobj(source, copy)
+            copy.flush()
+            path = copy.name
+        lengths = {}
+        for record in read_records(path, duplicates=duplicates):
+            check_letters(record, alphabet, fasta)
+            lengths[record.name] = len(record.sequence)
+        yield path, lengths

@@ -1,0 +1,50 @@
+"""The bound on held-out windows while a run goes on."""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+from seqdiff.data.windows import Windows
+from seqdiff.diffusion.likelihood import elbo
+from seqdiff.errors import ConfigError
+from seqdiff.streams import Streams
+from seqdiff.train.distributed import Processes
+
+STRATA = 8
+"""Masks a window; the windows' own spread dominates the error, so few are enough."""
+
+
+class Validation:
+    """Some windows of the validation split, evenly spread, looked at through the same masks every time."""
+
+    def __init__(self, windows: Windows, count: int, seed: int, group: Processes, device: torch.device):
+        self._windows, self._seed, self._group, self._device = windows, seed, group, device
+        self._items = np.unique(np.linspace(0, len(windows) - 1, count).astype(np.int64))
+
+    @torch.no_grad()
+    def __call__(self, denoiser: nn.Module) -> tuple[float, float]:
+        """Nats per symbol and the standard error over windows, on every process.
+
+        The error is that of a ratio of sums: the spread of nats_i - ratio * symbols_i over the windows (Cochran
+        1977, Sampling Techniques, eq. 6.13), from sums that add up over processes.
+        """
+        mine = self._items[self._group.rank :: self._group.world]
+        sums = torch.zeros(6, dtype=torch.float64)
+        for chunk in np.array_split(mine, max(1, len(mine) // 64)):
+            if len(chunk):
+                sums += self._sums(denoiser, chunk)
+        windows, nats, symbols, nats_squared, product, symbols_squared = self._group.sum(sums).tolist()
+        if not symbols:
+            raise ConfigError("the validation windows hold no known symbol; choose another split")
+        ratio = nats / symbols
+        squares = max(0.0, nats_squared - 2 * ratio * product + ratio * ratio * symbols_squared)
+        return ratio, math.sqrt(squares * windows / max(1.0, windows - 1)) / symbols
+
+    def _sums(self, denoiser: nn.Module, items: np.ndarray) -> torch.Tensor:
+        batch = self._windows.batch(items).to(self._device)
+        draws = Streams.of(self._seed, [("validation", item) for item in items.tolist()])
+        score = elbo(denoiser, batch.tokens, batch.weight > 0, draws, strata=STRATA, replicates=1)
+        n, p = score.nats.double(), score.positions.double()
+        return torch.stack([torch.tensor(float(len(n))), n.sum(), p.sum(), (n * n).sum(), (n * p).sum(), (p * p).sum()])
