@@ -77,5 +77,6 @@ def processes(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(dist.get_rank(), world), device
+        dist.barrier()  # leave together: gloo aborts a process whose neighbour is gone already
     finally:
         dist.destroy_process_group()
