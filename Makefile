@@ -50,5 +50,5 @@ format: setup ## format the code
 	$(BIN)/ruff format .
 
 clean: ## remove what the build and the tests leave; keeps runs/
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache genomes/*.seqdiff*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -188,16 +188,6 @@ def subtract(intervals: Iterable[Interval], others: Iterable[Interval]) -> list[
     return left
 
 
-def tile(interval: Interval, length: int, *, step: int | None = None) -> list[Interval]:
-    """The whole tiles of a length that fit into an interval, `step` apart (by default side by side).
-
-    >>> [t.start for t in tile(Interval("a", 10, 31), 10)]
-    [10, 20]
-    """
-    starts = range(interval.start, interval.end - length + 1, step or length)
-    return [Interval(interval.contig, start, start + length) for start in starts]
-
-
 def spans(n: int, longest: int) -> list[tuple[int, int]]:
     """Cuts range(n) into as few pieces of at most `longest` as possible, nearly equal in length.
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from seqdiff.data.intervals import Interval, merge, parse_region, read_bed, spans, subtract, tile
+from seqdiff.data.intervals import Interval, merge, parse_region, read_bed, spans, subtract
 from seqdiff.errors import DataError
 
 CONTIGS = {"chr1": 5000, "chr2": 100, "HLA:A*01:01": 300, "chr1:7-9": 20, "empty": 0}
@@ -131,12 +131,6 @@ def test_merge_keeps_contigs_in_the_order_they_came():
     given = [Interval("b", 5, 6), Interval("a", 1, 2), Interval("b", 1, 5)]
     assert merge(given) == [("b", 1, 6), ("a", 1, 2)]
     assert merge([]) == []
-
-
-def test_tiles_are_whole_and_inside():
-    assert tile(Interval("a", 3, 14), 5) == [("a", 3, 8), ("a", 8, 13)]
-    assert tile(Interval("a", 3, 14), 5, step=3) == [("a", 3, 8), ("a", 6, 11), ("a", 9, 14)]
-    assert tile(Interval("a", 3, 7), 5) == []
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 64, 65])
