@@ -8,7 +8,7 @@ For DNA the symbols are ordered so that the complement of i is K-1-i. The revers
 is then `where(x < K, K-1-x, x).flip(-1)` and that of logits is `logits.flip(-1, -2)`: no tables.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,10 @@ class Alphabet:
     """Whether symbol K-1-i is the complement of symbol i."""
     unit: str = "symbol"
     """What one position is called in results: base, residue, character."""
+
+    def __getstate__(self) -> dict[str, object]:
+        """What is pickled: the definition, not the tables made from it."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def size(self) -> int:

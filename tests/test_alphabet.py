@@ -101,3 +101,12 @@ def test_alphabets_compare_and_hash_by_value():
     assert copy == DNA
     assert hash(copy) == hash(DNA)
     assert copy != PROTEIN
+
+
+def test_pickles_are_small_whatever_has_been_used():
+    import pickle
+
+    before = pickle.dumps(DNA)
+    DNA.encode(b"ACGTN"), DNA.allowed(b"R"), DNA.first_invalid(b"A"), DNA.decode(np.array([0]))
+    assert pickle.dumps(DNA) == before
+    assert pickle.loads(before) == DNA
