@@ -125,7 +125,9 @@ class RunFolder:
             provenance = Provenance(**values)
             denoiser.load_state_dict(tensors)
         except (RuntimeError, TypeError, ValueError, KeyError) as error:
-            raise DataError(f"{self.weights_file}: does not fit the run's recipe.yaml: {error}") from error
+            raise DataError(
+                f"{self.weights_file}: does not fit the run's recipe.yaml: {str(error).splitlines()[0]}"
+            ) from error
         return provenance
 
     def write_state(self, tensors: Mapping[str, Tensor], position: Mapping[str, Any]) -> None:

@@ -23,8 +23,8 @@ def find(name: str = "auto") -> torch.device:
             raise RuntimeError("only CPUs and CUDA GPUs are supported")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"--device {name}: not usable here ({reason}); try cpu, cuda or auto") from error
+        reason = str(error).splitlines()[0].split(": ")[-1][:100]
+        raise UsageError(f"--device {name}: not usable here ({reason}); use cpu, cuda, cuda:N or auto") from error
     return device
 
 

@@ -16,7 +16,9 @@ class DataError(SeqdiffError):
 
 
 class ConfigError(SeqdiffError):
-    """A recipe or a setting is wrong."""
+    """A recipe, a setting or a run directory is not what it should be: wrong usage."""
+
+    exit_code = 2
 
 
 class TrainingError(SeqdiffError):

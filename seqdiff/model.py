@@ -38,7 +38,7 @@ class Frozen:
     def __init__(self, denoiser: Denoiser, device: torch.device):
         self.network = denoiser.to(device).eval()
         self.device = device
-        self.symbols = denoiser.symbols
+        self.symbols, self.hollow = denoiser.symbols, denoiser.hollow
 
     @torch.no_grad()
     def __call__(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
@@ -142,7 +142,7 @@ def load(run: str | Path | None = None, device: str = "auto") -> Model:
     denoiser = recipe.denoiser.build(recipe.data.alphabet.size)
     provenance = folder.read_weights(denoiser)
     if run is None:
-        logger.warning(
+        logger.info(
             "using the model that ships with seqdiff: %s (%s), trained on %s; it is for trying things out, not for "
             "science: give your own with --model RUN",
             recipe.name, provenance.written_by, provenance.data,
@@ -151,5 +151,7 @@ def load(run: str | Path | None = None, device: str = "auto") -> Model:
 
 
 def _records(sequences: Iterable[str]) -> Iterator[Record]:
+    if isinstance(sequences, str | bytes):
+        raise TypeError("give a list of sequences: [sequence] for a single one")
     for number, sequence in enumerate(sequences, 1):
         yield Record(f"sequence{number}", f"sequence{number}", sequence.encode("ascii", "replace"))

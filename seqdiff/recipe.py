@@ -57,7 +57,10 @@ class Training(Config):
     @model_validator(mode="after")
     def _consistent(self) -> "Training":
         if self.warmup_steps > self.steps:
-            raise ValueError(f"warmup_steps ({self.warmup_steps}) is longer than the run ({self.steps} steps)")
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) is longer than the run ({self.steps} steps): "
+                "set training.warmup_steps as well"
+            )
         if self.final_learning_rate > self.learning_rate:
             raise ValueError("final_learning_rate is above learning_rate")
         if (self.optimizer == "muon") != (self.matrix_learning_rate is not None):
@@ -147,7 +150,11 @@ def load(recipe: str, settings: Sequence[str] = ()) -> Recipe:
         raise ConfigError(f"{path}: a recipe is a mapping of settings, this is {type(values).__name__}")
     for setting in settings:
         _apply(values, setting)
-    return parse(values, str(path))
+    loaded = parse(values, str(path))
+    if getattr(loaded.data, "fasta", None):  # a run must find its data from any folder
+        absolute = loaded.data.model_copy(update={"fasta": loaded.data.fasta.expanduser().absolute()})
+        loaded = loaded.model_copy(update={"data": absolute})
+    return loaded
 
 
 def parse(values: dict[str, Any], source: str) -> Recipe:

@@ -16,6 +16,7 @@ import typer
 from seqdiff import __version__
 from seqdiff.cli import evaluate, genomes, infill, sample, score, train
 from seqdiff.errors import SeqdiffError
+from seqdiff.files import explain
 
 app = typer.Typer(
     name="seqdiff",
@@ -42,6 +43,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)
+        except OSError as error:  # files that hold data say so themselves: mostly this is a full standard output
+            _fail(f"{error.filename or 'standard output'}: {explain(error)}", 1)
         except KeyboardInterrupt:
             _fail("interrupted; nothing was left half-written", 128 + signal.SIGINT)
         except _Terminated as stopped:

@@ -46,6 +46,8 @@ def command(
     for name in questions or []:
         options.one_of("question", name, tuple(QUESTIONS))
     changes = _changes(settings or [], tuple(QUESTIONS))
+    if unasked := changes.keys() - set(questions or QUESTIONS):
+        raise UsageError(f"--set {unasked.pop()}...: that question is not asked")
     common = {} if seed is None else {"seed": seed}
     asked = [_question(QUESTIONS, name, common | changes.get(name, {})) for name in questions or QUESTIONS]
     model = models.load(run, device)

@@ -35,7 +35,10 @@ def command(
     top_p: Annotated[float, typer.Option("--top-p", help="Draw from the likeliest letters of this mass.")] = 1.0,
     settings: options.SamplerSettings = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Fillings of each record.")] = 1,
-    format: Annotated[str | None, typer.Option("--format", help="fasta, fastq or table; default: by name.")] = None,
+    format: Annotated[
+        str | None,
+        typer.Option("--format", help="fasta, fastq or table; default: by the output, else as it came."),
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Also draw the longest gap of the first filled record, as PNG.")
     ] = None,
@@ -55,7 +58,15 @@ def command(
     Example: seqdiff infill --fasta gaps.fa --samples 3 -o filled.fa
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
-    kind = options.one_of("--format", format or _format_of(output), FORMATS)
+    kind = format or _format_of(output)
+    if kind:
+        options.one_of("--format", kind, FORMATS)
+    if clip and not (bed or region):
+        raise UsageError("--clip: it cuts spans, so give --bed or --region as well")
+    if figure and (figure.suffix.lower() != ".png" or str(figure) in (str(output), fasta)):
+        raise UsageError(f"--figure {figure}: a file of its own that ends in .png")
+    if str(bed) == "-" and fasta == "-":
+        raise UsageError("--fasta - and --bed -: only one of them can be stdin")
     options.one_of("--duplicates", duplicates, ("error", "first", "rename"))
     from seqdiff import model as models
     from seqdiff.data.fasta import Output, read_records
@@ -64,31 +75,39 @@ def command(
     loaded = models.load(model, device)
     with inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region)) as (path, lengths):
         spans = _spans(lengths, bed, region or [], clip) if bed or region else None
-        with options.progress("infill", loaded.alphabet.unit, quiet) as advance, Output(output) as out:
-            if kind == "table":
-                out.write(_table_header(loaded.alphabet))
-            count = records = 0
+        total = None if spans is None else samples * sum(i.length for each in spans.values() for i in each)
+        with options.progress("infill", loaded.alphabet.unit, quiet, total) as advance, Output(output) as out:
+            count = records = touched = 0
             filled = loaded.infill_records(
                 read_records(path, duplicates=duplicates), chosen,
                 seed=seed, samples=samples, spans=spans, source=fasta, progress=advance,
             )  # fmt: skip
             drawn: Infilled | None = None
             for result in filled:
+                if not kind:
+                    kind = "fasta" if result.record.quality is None else "fastq"  # as it came
+                if kind == "table" and not records:
+                    out.write(_table_header(loaded.alphabet))
                 write_result(out, result, kind, samples, loaded.alphabet)
                 drawn = drawn or (result if figure and len(result.positions) else None)
                 records += result.replicate == 0
+                touched += result.replicate == 0 and len(result.positions) > 0
                 count += len(result.positions)
         if drawn:
             _draw(figure, drawn, loaded.alphabet)
         elif figure:
             models.logger.warning("no record has a gap, so %s was not drawn", figure)
-        models.logger.info("filled %s %ss in %s records", f"{count:,}", loaded.alphabet.unit, f"{records:,}")
+        models.logger.info(
+            "filled %s %ss in %s of %s records", f"{count:,}", loaded.alphabet.unit, f"{touched:,}", f"{records:,}"
+        )
 
 
-def _format_of(output: Path | None) -> str:
-    """The format a file name asks for: .fq and .fastq FASTQ, .tsv a table, all else FASTA; .gz on top or not."""
+def _format_of(output: Path | None) -> str | None:
+    """The format a file name asks for, .gz on top or not; None where it says nothing."""
     suffixes = [] if output is None else [s for s in output.suffixes if s not in (".gz", ".bgz")]
-    return {".fq": "fastq", ".fastq": "fastq", ".tsv": "table"}.get(suffixes[-1] if suffixes else "", "fasta")
+    return {".fq": "fastq", ".fastq": "fastq", ".tsv": "table", ".fa": "fasta", ".fasta": "fasta", ".fna": "fasta"}.get(
+        suffixes[-1].lower() if suffixes else ""
+    )
 
 
 def _spans(lengths: dict[str, int], bed: Path | None, regions: list[str], clip: bool) -> "dict[str, list[Interval]]":

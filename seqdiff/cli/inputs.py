@@ -8,6 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from seqdiff.errors import DataError
+from seqdiff.files import explain
+
 if TYPE_CHECKING:
     from seqdiff.alphabet import Alphabet
 
@@ -22,6 +25,7 @@ def checked(
     a temporary copy. Raises DataError for the first damaged record.
     """
     from seqdiff.data.fasta import check_letters, read_records
+    from seqdiff.data.source import name_of
 
     with contextlib.ExitStack() as stack:
         path = fasta
@@ -30,12 +34,19 @@ def checked(
                 yield fasta, {}
                 return
             source = sys.stdin.buffer if fasta == "-" else stack.enter_context(open(fasta, "rb"))
-            copy = stack.enter_context(tempfile.NamedTemporaryFile(prefix="seqdiff-"))
-            shutil.copyfileobj(source, copy)
-            copy.flush()
+            try:
+                copy = stack.enter_context(tempfile.NamedTemporaryFile(prefix="seqdiff-"))
+                shutil.copyfileobj(source, copy)
+                copy.flush()
+            except OSError as error:
+                place = os.environ.get("TMPDIR", "the temporary folder (TMPDIR says which)")
+                raise DataError(f"{name_of(fasta)} cannot be copied to {place}: {explain(error)}") from error
             path = copy.name
         lengths = {}
-        for record in read_records(path, duplicates=duplicates):
-            check_letters(record, alphabet, fasta)
-            lengths[record.name] = len(record.sequence)
+        try:
+            for record in read_records(path, duplicates=duplicates):
+                check_letters(record, alphabet, fasta)
+                lengths[record.name] = len(record.sequence)
+        except DataError as error:
+            raise DataError(str(error).replace(path, name_of(fasta))) from error
         yield path, lengths

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,9 +60,12 @@ def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
 
 @contextmanager
 def progress(label: str, unit: str, quiet: bool, total: int | None = None) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal that is advanced by what is done; silence elsewhere."""
-    if quiet or not sys.stderr.isatty():
+    """A bar on a terminal that is advanced by what is done; elsewhere a line every twenty seconds."""
+    if quiet:
         yield lambda done: None
+        return
+    if not sys.stderr.isatty():
+        yield _lines(label, unit, total)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -75,6 +79,22 @@ def progress(label: str, unit: str, quiet: bool, total: int | None = None) -> It
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.advance(task, done)
+
+
+def _lines(label: str, unit: str, total: int | None, every: float = 20.0) -> Callable[[float], None]:
+    begun = said = time.monotonic()
+    so_far = 0.0
+
+    def advance(done: float) -> None:
+        nonlocal so_far, said
+        so_far += done
+        now = time.monotonic()
+        if now - said >= every and so_far:
+            said = now
+            left = f" of {total:,}, {(now - begun) / so_far * (total - so_far):,.0f} s left" if total else ""
+            print(f"seqdiff: {label}: {so_far:,.0f} {unit}s{left}", file=sys.stderr, flush=True)
+
+    return advance
 
 
 def difference(advance: Callable[[float], None], scale: float = 1) -> Callable[[float], None]:

@@ -19,7 +19,7 @@ def command(
     model: options.ModelRun = None,
     output: options.Output = None,
     method: Annotated[str, typer.Option("--method", help="elbo: an upper bound on -log p.")] = "elbo",
-    draws: Annotated[int, typer.Option("--draws", min=2, help="Random masks a window: more, smaller error.")] = 64,
+    draws: Annotated[int, typer.Option("--draws", min=2, help="Random masks a window: more, smaller error.")] = 32,
     duplicates: options.Duplicates = "error",
     seed: options.Seed = 0,
     device: options.Device = "auto",

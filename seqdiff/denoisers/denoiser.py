@@ -38,6 +38,7 @@ class Denoiser(nn.Module, ABC):
     """
 
     takes_time = False
+    hollow = False
 
     def __init__(self, symbols: int, width: int, *, tie_embedding: bool = False):
         super().__init__()

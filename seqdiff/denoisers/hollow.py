@@ -66,6 +66,8 @@ class HollowConvolution(Network):
 class HollowDenoiser(Denoiser):
     """The network of `HollowConvolution`."""
 
+    hollow = True
+
     def __init__(self, settings: HollowConvolution, symbols: int):
         super().__init__(symbols, settings.width)
         self.embedding = Neighbours(symbols, settings.width, settings.radius)

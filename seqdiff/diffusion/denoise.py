@@ -36,6 +36,18 @@ def symbols(denoise: Denoise, tokens: Int[Tensor, "B L"]) -> int:
         return int(denoise(tokens.new_zeros(1, max(1, tokens.shape[1]))).shape[-1])
 
 
+def is_hollow(denoise: Denoise) -> bool:
+    """Whether the logits at a position never depend on the letter there: `denoise.hollow`, looked for inside wrappers.
+
+    >>> is_hollow(lambda tokens: torch.zeros(*tokens.shape, 4))
+    False
+    """
+    network = denoise
+    while not hasattr(network, "hollow") and hasattr(network, "module"):
+        network = network.module
+    return bool(getattr(network, "hollow", False))
+
+
 def precise(values: Tensor) -> Tensor:
     """The same values in float32 or better: log-probabilities are never taken in half precision.
 

@@ -7,6 +7,10 @@ once, exactly:
 
 and k drawn from strata of 1..n-1. It holds for the letters `scored` given the others that are known; letters that
 are neither stay masked throughout and are summed over. No clamp, no step size.
+
+A hollow network, whose output at a letter does not see it, answers for every letter in each pass, masked or not.
+Then the bound is n times the mean over k uniform in 0..n of the mean cost of all n letters (`processes/masked.py`):
+the same number from a fraction of the passes.
 """
 
 import math
@@ -22,7 +26,7 @@ from torch import Tensor
 
 from seqdiff.config import Config
 from seqdiff.diffusion.categorical import lowest
-from seqdiff.diffusion.denoise import Denoise, precise, symbols, widest
+from seqdiff.diffusion.denoise import Denoise, is_hollow, precise, symbols, widest
 from seqdiff.diffusion.processes.masked import exact_count
 from seqdiff.streams import Streams
 
@@ -83,29 +87,30 @@ def elbo(
 
     The masks are drawn from the row's stream, so two networks (or a sequence with other neighbours, padding or
     `batch_size`) are compared on the same masks. `batch_size` rows at most go through the network at once; a row
-    takes 1 + strata * replicates passes, with one scored letter 1, with none 0.
+    takes 1 + strata * replicates passes, with one scored letter 1, with none 0. (Hollow: strata * replicates, or 0.)
     """
     assert len(rng) == len(tokens), "one stream a row"
-    mask = symbols(denoise, tokens)
+    mask, hollow = symbols(denoise, tokens), is_hollow(denoise)
     known = tokens.cpu()
     scored = scored.cpu() & (known < mask)
     n = scored.sum(1)
     whole = torch.zeros(len(known), dtype=torch.float64)
     draws = torch.zeros(len(known), replicates, strata, dtype=torch.float64)
-    passes = _passes(scored, rng, strata, replicates)
+    passes = _passes(scored, rng, strata, replicates, hollow)
     while block := list(islice(passes, batch_size)):
         rows, places, counts, keys = zip(*block, strict=True)
         counts, rows = torch.tensor(counts), torch.tensor(rows)
         where = (counts, scored[rows], torch.stack(keys).to(widest(tokens.device)))
         masked = lowest(*(part.to(tokens.device) for part in where)).cpu()
-        nats = masked_nats(denoise, known[rows], masked, mask, tokens.device) / counts
+        read = scored[rows] if hollow else masked
+        nats = masked_nats(denoise, known[rows], masked, read, mask, tokens.device) / read.sum(1)
         for row, place, value in zip(rows.tolist(), places, nats, strict=True):
             if place is None:
                 whole[row] = value
             else:
                 draws[row, *place] = value
     repeats = [
-        (size - 1) * torch.tensor([math.fsum(draw) / strata for draw in row], dtype=torch.float64)
+        (size - 1 + hollow) * torch.tensor([math.fsum(draw) / strata for draw in row], dtype=torch.float64)
         for size, row in zip(n.clamp(min=1).tolist(), draws.tolist(), strict=True)
     ]
     nats = torch.tensor([math.fsum(row.tolist()) / replicates for row in repeats], dtype=torch.float64)
@@ -119,31 +124,32 @@ def masked_nats(
     denoise: Denoise,
     tokens: Int[Tensor, "B L"],
     masked: Bool[Tensor, "B L"],
+    read: Bool[Tensor, "B L"],
     mask: int,
     device: torch.device,
 ) -> Float64[Tensor, "B"]:
-    """S(U): -log mu of the true letters, summed over the positions U masked in each row. One network pass."""
-    # From the rows' own masks alone and in their order, so that padding does not change the last bit.
-    row = masked.nonzero()[:, 0]
-    where = masked.to(device)
+    """-log mu of the true letters given what is not `masked`, summed over the positions `read`. One network pass."""
+    # From the rows' own positions alone and in their order, so that padding does not change the last bit.
+    row = read.nonzero()[:, 0]
+    where = read.to(device)
     logits = denoise(tokens.masked_fill(masked, mask).to(device))
     chosen = torch.log_softmax(precise(logits[where]), dim=-1)
-    nats = -chosen.gather(1, tokens[masked][:, None].to(device))[:, 0].cpu().double()
+    nats = -chosen.gather(1, tokens[read][:, None].to(device))[:, 0].cpu().double()
     return torch.zeros(len(tokens), dtype=torch.float64).index_add_(0, row, nats)
 
 
 def _passes(
-    scored: Bool[Tensor, "B L"], rng: Streams, strata: int, replicates: int
+    scored: Bool[Tensor, "B L"], rng: Streams, strata: int, replicates: int, hollow: bool
 ) -> Iterator[tuple[int, tuple[int, int] | None, int, Float64[Tensor, "L"]]]:
     """The passes to make: row, (replicate, stratum) or None for all letters masked, number of masks, random keys."""
     for row, n in enumerate(scored.sum(1).tolist()):
         keys = torch.zeros(scored.shape[1], dtype=torch.float64)
-        if n:
+        if n and not hollow:
             yield row, None, n, keys
-        if n > 1:
+        if n > 1 or (n and hollow):
             stream = rng.select([row])
             u = (torch.arange(strata) + stream.rand(replicates, strata)[0]) / strata
-            counts = exact_count(u, torch.tensor(n - 1)).tolist()
+            counts = (u * (n + 1)).long().clamp(max=n) if hollow else exact_count(u, torch.tensor(n - 1))
             for place in product(range(replicates), range(strata)):
-                count = counts[place[0]][place[1]]
+                count = int(counts[place])
                 yield row, place, count, keys.masked_scatter(scored[row], stream.rand(n)[0])

@@ -4,6 +4,7 @@ a genome of the registry or a FASTA file -> Genome -> intervals of each split ->
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,8 @@ from seqdiff.data.genome import Genome
 from seqdiff.data.intervals import Interval, merge, parse_region, read_bed, subtract
 from seqdiff.data.windows import Windows
 from seqdiff.errors import DataError
+
+log = logging.getLogger("seqdiff")
 
 Places = list[str] | str
 """Regions (`chr8`, `chr9:1-1,000,000`: 1-based inclusive), or the path of a BED file."""
@@ -99,6 +102,12 @@ class Dna(Config):
                     f"{1 - self.max_unknown:.0%} known (its longest interval has {longest:,}): lower "
                     f"data.context, or give it more with data.splits"
                 )
+        longest = max(i.length for i in data.intervals["train"])
+        if longest < self.context:
+            log.warning(
+                "%s: the longest training interval has %s bases, less than data.context (%s): every window is padded",
+                path, f"{longest:,}", f"{self.context:,}",
+            )  # fmt: skip
         return data
 
 

@@ -76,11 +76,12 @@ class Display:
             left = (self._last_line - self._started) / max(1, step - self._start) * (self.steps - step)
             self._say(f"step {step:,}/{self.steps:,}  {loss}  {speed}  {_duration(left)} left")
 
-    def validation(self, step: int, nats: float, error: float) -> None:
-        bits, plus_minus = nats / math.log(2), error / math.log(2)
+    def validation(self, step: int, nats: float, error: float | None) -> None:
+        bits = nats / math.log(2)
+        plus_minus = "" if error is None else f" ± {error / math.log(2):.4f}"
         self._valid = f" (valid {bits:.4f})"
         if not self.quiet:
-            self._say(f"step {step:,}/{self.steps:,}  validation {bits:.4f} ± {plus_minus:.4f} bits/{self.unit}")
+            self._say(f"step {step:,}/{self.steps:,}  validation {bits:.4f}{plus_minus} bits/{self.unit}")
 
     def _say(self, line: str) -> None:
         if self._bar is not None:

@@ -96,6 +96,8 @@ def _run(
         return Provenance(alphabet.name, recipe.data.context, data.source, data.checksum, step, nats, error)
 
     try:
+        if resuming and group.writes and not folder.weights_file.is_file():
+            folder.write_weights(learner.average.weights(), provenance(None, None))
         with stop_wishes() as received:
             while step < settings.steps:
                 step += 1

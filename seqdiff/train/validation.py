@@ -24,8 +24,8 @@ class Validation:
         self._items = np.unique(np.linspace(0, len(windows) - 1, count).astype(np.int64))
 
     @torch.no_grad()
-    def __call__(self, denoiser: nn.Module) -> tuple[float, float]:
-        """Nats per symbol and the standard error over windows, on every process.
+    def __call__(self, denoiser: nn.Module) -> tuple[float, float | None]:
+        """Nats per symbol and the standard error over windows (None of a single one), on every process.
 
         The error is that of a ratio of sums: the spread of nats_i - ratio * symbols_i over the windows (Cochran
         1977, Sampling Techniques, eq. 6.13), from sums that add up over processes.
@@ -39,8 +39,10 @@ class Validation:
         if not symbols:
             raise ConfigError("the validation windows hold no known symbol; choose another split")
         ratio = nats / symbols
+        if windows < 2:
+            return ratio, None
         squares = max(0.0, nats_squared - 2 * ratio * product + ratio * ratio * symbols_squared)
-        return ratio, math.sqrt(squares * windows / max(1.0, windows - 1)) / symbols
+        return ratio, math.sqrt(squares * windows / (windows - 1)) / symbols
 
     def _sums(self, denoiser: nn.Module, items: np.ndarray) -> torch.Tensor:
         batch = self._windows.batch(items).to(self._device)

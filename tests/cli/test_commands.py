@@ -160,7 +160,7 @@ def test_wrong_usage_exits_2(fasta, tmp_path):
 
 def test_missing_inputs_say_so(tmp_path):
     assert "there is no file" in fails("infill", "--fasta", tmp_path / "nowhere.fa")
-    assert "no run directory" in fails("infill", "--fasta", GAPS, "--model", tmp_path)
+    assert "no run directory" in fails("infill", "--fasta", GAPS, "--model", tmp_path, code=2)
     assert "empty" in fails("score", "--fasta", "-", stdin=b"")
 
 
@@ -216,6 +216,60 @@ def test_a_pipe_can_be_read_with_regions(fasta):
     assert piped.stdout == run("infill", "--fasta", fasta, "--region", "a:1-2").stdout
 
 
+def test_fastq_stays_fastq_unless_asked_otherwise(tmp_path):
+    reads = tmp_path / "reads.fq"
+    reads.write_bytes(b"@r1 x\nACNT\n+\n5!!5\n")
+    out = run("infill", "--fasta", reads).stdout.splitlines()
+    assert out[0] == b"@r1 x"
+    assert (out[3][:2], out[3][3:]) == (b"5!", b"5")
+    assert run("infill", "--fasta", reads, "--format", "fasta").stdout.startswith(b">r1 x\nAC")
+
+
+def test_options_that_make_no_sense_together_are_refused(fasta, tmp_path):
+    for wrong in (
+        ("--clip",), ("--figure", tmp_path / "a.jpg"), ("--figure", tmp_path / "a.png", "-o", tmp_path / "a.png"),
+    ):  # fmt: skip
+        fails("infill", "--fasta", fasta, *wrong, code=2)
+    assert "only one of them can be stdin" in fails("infill", "--fasta", "-", "--bed", "-", stdin=b"", code=2)
+    assert "not asked" in fails("evaluate", "--set", "recovery.gaps=3", "--", "nowhere", "likelihood", code=2)
+
+
+def test_a_figure_of_the_first_gap(fasta, tmp_path):
+    assert run("infill", "--fasta", fasta, "-o", tmp_path / "o.fa", "--figure", tmp_path / "g.png").returncode == 0
+    assert (tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("command", [("genomes", "list"), ("sample", "--length", "5"), ("genomes", "index", GAPS)])
+def test_a_full_standard_output_is_one_message(command):
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-m", "seqdiff", *map(str, command)]
+        result = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "disk is full" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_stdin_that_cannot_be_copied_is_one_message(fasta):
+    command = f"ulimit -f 0; '{sys.executable}' -m seqdiff infill --fasta - --region a:1-2 -o /dev/null"
+    result = subprocess.run(["bash", "-c", command], input=fasta.read_bytes(), capture_output=True, timeout=60)
+    assert result.returncode == 1
+    assert b"seqdiff: error: standard input cannot be copied to" in result.stderr
+    assert b"Traceback" not in result.stderr
+
+
+def test_evaluate_refuses_other_data_and_finds_its_own_from_any_folder(tmp_path):
+    (tmp_path / "g.fa").write_text(">c\n" + "ACGTTGCAAC" * 800 + "\n")
+    changes = "data.genome=null data.fasta=g.fa data.context=64 training.steps=2 training.warmup_steps=1"
+    settings = [word for change in changes.split() for word in ("--set", change)]
+    assert run("train", "demo", *settings, "--out", "run", cwd=tmp_path).returncode == 0
+    quick = ("likelihood", "--set", "likelihood.order=2", "--set", "likelihood.strata=2")
+    result = run("evaluate", tmp_path / "run", *quick, cwd="/")
+    assert result.returncode == 0, result.stderr
+    assert b"Markov, order 2" in result.stdout
+    (tmp_path / "g.fa").write_text(">c\n" + "ACGTTGCAAG" * 800 + "\n")
+    assert "may have been trained on there" in fails("evaluate", tmp_path / "run", *quick)
+
+
 def test_a_closed_pipe_is_quiet(tmp_path):
     many = tmp_path / "many.fa"
     many.write_text("".join(f">r{i}\n{'ACGT' * 5000}\n" for i in range(200)))
@@ -246,7 +300,7 @@ def test_train_hg38_without_the_genome_says_how_to_get_it(tmp_path):
 
 
 def test_a_misspelt_setting_of_train():
-    assert "did you mean 'steps'?" in fails("train", "demo", "--set", "training.step=3")
+    assert "did you mean 'steps'?" in fails("train", "demo", "--set", "training.step=3", code=2)
 
 
 def test_genomes_list_and_index(fasta):

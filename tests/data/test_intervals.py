@@ -33,7 +33,7 @@ def test_regions(text, interval):
     [
         ("1:5-6", "there is no contig '1'; did you mean 'chr1'?"),
         ("CHR2", "did you mean 'chr2'?"),
-        ("scaffold", "there is no contig 'scaffold'; There are chr1, chr2, HLA"),
+        ("scaffold", r"there is no contig 'scaffold'\. There are chr1, chr2, HLA"),
         ("chr1:4990-5001", r"'chr1:4990-5001' runs past the end of chr1 \(5,000\)"),
         ("chr1:5001-5002", "lies past the end of chr1"),
         ("chr1:20-10", "begins after it ends"),
