@@ -239,11 +239,11 @@ def test_a_figure_of_the_first_gap(fasta, tmp_path):
     assert (tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("command", [("genomes", "list"), ("sample", "--length", "5"), ("genomes", "index", GAPS)])
-def test_a_full_standard_output_is_one_message(command):
+@pytest.mark.parametrize("command", [("genomes", "list"), ("sample", "--length", "5"), ("genomes", "index", "in.fa")])
+def test_a_full_standard_output_is_one_message(command, fasta):
     with open("/dev/full", "w") as full:
         words = [sys.executable, "-m", "seqdiff", *map(str, command)]
-        result = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        result = subprocess.run(words, cwd=fasta.parent, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert result.returncode == 1
     assert "disk is full" in result.stderr
     assert "Traceback" not in result.stderr
