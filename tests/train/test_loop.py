@@ -170,6 +170,16 @@ def test_a_finished_run_resumed_is_left_as_it_is(genome, tmp_path):
     assert RunFolder(tmp_path / "run").weights_file.read_bytes() == before
 
 
+def test_a_finished_run_that_lost_its_model_gets_it_back(genome, tmp_path):
+    train(tiny_recipe(genome), tmp_path / "run", quiet=True, device="cpu")
+    folder = RunFolder(tmp_path / "run")
+    before = load_file(folder.weights_file)
+    folder.weights_file.unlink()
+    train(tiny_recipe(genome), tmp_path / "run", resume=True, quiet=True, device="cpu")
+    after = load_file(folder.weights_file)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_two_trainings_into_one_folder_are_refused(genome, tmp_path):
     with RunFolder(tmp_path / "run").locked(), pytest.raises(TrainingError, match="another process is training"):
         train(tiny_recipe(genome), tmp_path / "run", quiet=True, device="cpu")

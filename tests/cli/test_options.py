@@ -1,0 +1,75 @@
+import io
+import sys
+
+import pytest
+
+from seqdiff.cli import options
+from seqdiff.errors import UsageError
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(options.time, "monotonic", clock)
+    return clock
+
+
+def test_without_a_terminal_long_work_says_a_line_now_and_then(clock, capsys):
+    with options.progress("score", "base", quiet=False, total=1000) as advance:
+        advance(100)
+        clock.now = 25
+        advance(150)
+        clock.now = 30
+        advance(10)
+    assert capsys.readouterr().err == "seqdiff: score: 250 bases of 1,000, 75 s left\n"
+
+
+def test_quiet_work_says_nothing(clock, capsys):
+    with options.progress("score", "base", quiet=True) as advance:
+        clock.now = 100
+        advance(1)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    with options.progress("infill", "base", quiet=False, total=10) as advance:
+        advance(5)
+    assert "infill" in terminal.getvalue()
+    assert "5 bases" in terminal.getvalue()
+
+
+def test_what_has_come_so_far_becomes_what_is_new():
+    steps = []
+    report = options.difference(steps.append, scale=100)
+    for share in (0.25, 0.25, 1.0):
+        report(share)
+    assert steps == [25, 0, 75]
+
+
+def test_samplers_by_name():
+    chosen = options.sampler("ancestral", ["grid=cosine"], steps=7, temperature=0.5, top_p=0.9)
+    assert (chosen.kind, chosen.grid, chosen.steps, chosen.temperature, chosen.top_p) == (
+        "ancestral",
+        "cosine",
+        7,
+        0.5,
+        0.9,
+    )
+    with pytest.raises(UsageError, match="write it as NAME=VALUE"):
+        options.sampler("exact", ["grid"], steps=None, temperature=1, top_p=1)
+    with pytest.raises(UsageError, match="--steps: the sampler exact has no such setting"):
+        options.sampler("exact", [], steps=3, temperature=1, top_p=1)
