@@ -11,6 +11,7 @@ Loading a run from a stranger executes no code: the files are YAML, JSON and saf
 
 import fcntl
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -166,8 +167,10 @@ def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -
     with replacing(path) as file:
         try:
             save_file(whole, file, metadata)
-        except SafetensorError as error:
-            raise DataError(f"{path}: cannot be written: {error}") from error
+        except SafetensorError as error:  # it hides the OSError in its text: "... (os error 28)"
+            number = re.search(r"os error (\d+)", str(error))
+            reason = explain(OSError(int(number[1]), str(error))) if number else str(error)
+            raise DataError(f"{path}: cannot be written: {reason}") from error
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -2,6 +2,7 @@ import pickle
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from stories import tiny_recipe
 from torch import nn
@@ -84,6 +85,16 @@ def test_broken_lines_of_metrics_are_left_out(folder):
     folder.path.mkdir()
     folder.metrics_file.write_bytes(b'{"step": 1}\n{"step": 2}\n\xff\x00\n[1]\n{"ste')
     assert folder.read_metrics() == [{"step": 1}, {"step": 2}]
+
+
+def test_a_disk_that_is_full_while_tensors_are_written(folder, monkeypatch):
+    def full(*_):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("seqdiff.checkpoint.save_file", full)
+    with pytest.raises(DataError, match=r"model.safetensors: cannot be written: the disk is full"):
+        folder.write_weights(nn.Linear(3, 2).state_dict(), WHAT)
+    assert list(folder.path.iterdir()) == []
 
 
 def test_a_failed_save_leaves_the_old_one(folder, monkeypatch):
