@@ -7,6 +7,7 @@ back in place. Known letters, their case, order and headers survive byte for byt
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from seqdiff.alphabet import Alphabet
 from seqdiff.data.fasta import Record
 from seqdiff.data.intervals import Interval
-from seqdiff.diffusion.samplers import Filled, SamplerConfig
+from seqdiff.diffusion.samplers import SamplerConfig
 from seqdiff.inference.windows import FillWindow, plan
 from seqdiff.streams import Streams
 
@@ -163,15 +164,33 @@ def _fill(
         # Windows of like length together, so that little is padding; results do not depend on it: what a round
         # fills is put in place when the whole round is done, so every window of it sees the record as it was.
         waiting = sorted(rounds[level], key=lambda pair: pair[1].end - pair[1].start)
-        results = []
+        filled: list[_FilledWindow] = []
         while waiting:
             rows = max(1, batch_tokens // (waiting[-1][1].end - waiting[-1][1].start))
             part, waiting = waiting[-rows:], waiting[:-rows]
-            results.append((part, *_fill_windows(part, denoise, alphabet, sampler, meaning, seed)))
+            new = _fill_windows(part, denoise, alphabet, sampler, meaning, seed)
+            filled += new
             if progress:
-                progress(sum(int(job.targets[w.first : w.last].sum()) for job, w in part))
-        for part, marginals, result in results:
-            _put_in_place(part, marginals, result)
+                progress(sum(len(window.places) for window in new))
+        for window in filled:
+            window.put_in_place()
+
+
+class _FilledWindow(NamedTuple):
+    """What one window came to, at its targets alone: a round may have very many windows."""
+
+    job: _Job
+    places: np.ndarray
+    letters: np.ndarray
+    marginals: np.ndarray
+    calls: int
+    log_weight: float
+
+    def put_in_place(self) -> None:
+        self.job.tokens[self.places] = self.letters
+        self.job.marginals[np.searchsorted(self.job.positions, self.places)] = self.marginals
+        self.job.calls += self.calls
+        self.job.log_weight += self.log_weight
 
 
 def _fill_windows(
@@ -181,8 +200,8 @@ def _fill_windows(
     sampler: SamplerConfig,
     meaning: Callable[[bytes], np.ndarray],
     seed: int,
-) -> tuple[list[np.ndarray], Filled]:
-    """First-pass marginals at the targets of each window, and what the sampler made of the windows."""
+) -> list[_FilledWindow]:
+    """Fill some windows as their records are now, without touching the records."""
     longest = max(window.end - window.start for _, window in part)
     tokens = np.full((len(part), longest), alphabet.pad, np.int64)
     allowed = np.zeros((len(part), longest, alphabet.size), bool)
@@ -194,21 +213,15 @@ def _fill_windows(
     marginals = denoise(start).double().softmax(-1).cpu().numpy()
     streams = Streams.of(seed, [(job.record.name, job.replicate, window.first) for job, window in part])
     result = sampler(denoise, start, torch.from_numpy(allowed), rng=streams)
-    at_targets = []
-    for row, (job, window) in enumerate(part):
-        places = window.first + np.flatnonzero(job.targets[window.first : window.last]) - window.start
-        at_targets.append(_restricted(marginals[row, places], allowed[row, places]))
-    return at_targets, result
-
-
-def _put_in_place(part: list[tuple[_Job, FillWindow]], marginals: list[np.ndarray], result: Filled) -> None:
     drawn = result.tokens.cpu().numpy()
+    filled = []
     for row, (job, window) in enumerate(part):
         places = window.first + np.flatnonzero(job.targets[window.first : window.last])
-        job.tokens[places] = drawn[row, places - window.start]
-        job.marginals[np.searchsorted(job.positions, places)] = marginals[row]
-        job.calls += int(result.calls[row]) + 1
-        job.log_weight += float(result.log_weight[row])
+        at = places - window.start
+        first_pass = _restricted(marginals[row, at], allowed[row, at]).astype(np.float32)
+        calls, log_weight = int(result.calls[row]) + 1, float(result.log_weight[row])
+        filled.append(_FilledWindow(job, places, drawn[row, at].astype(np.uint8), first_pass, calls, log_weight))
+    return filled
 
 
 def _restricted(marginals: np.ndarray, allowed: np.ndarray) -> np.ndarray:
