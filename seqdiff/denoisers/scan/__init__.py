@@ -1,11 +1,15 @@
-"""The selective scan of Mamba: one function, whichever path computes it."""
+"""The selective scan of Mamba and the layer around it: one function each, whichever path computes them."""
+
+from types import ModuleType
 
 from jaxtyping import Float
 from torch import Tensor
 
+from seqdiff.denoisers import paths
 from seqdiff.denoisers.scan import reference
+from seqdiff.denoisers.scan.reference import Direction
 
-__all__ = ["selective_scan"]
+__all__ = ["Direction", "mix", "selective_scan"]
 
 
 def selective_scan(
@@ -20,18 +24,22 @@ def selective_scan(
     delta_softplus: bool = False,
     *,
     reverse: bool = False,
-) -> Float[Tensor, "B D L"]:
+    initial_state: Float[Tensor, "B D N"] | None = None,
+    return_last_state: bool = False,
+) -> Float[Tensor, "B D L"] | tuple[Float[Tensor, "B D L"], Float[Tensor, "B D N"]]:
     """Scan a sequence with a state that chooses what it keeps.
 
     With d_t = softplus(delta_t + delta_bias) (or without softplus or bias), for every channel and N states:
 
-        h_t = exp(d_t A) h_{t-1} + d_t u_t B_t          (h_0 = 0)
+        h_t = exp(d_t A) h_{t-1} + d_t u_t B_t          (h_0 = initial_state, or 0)
         y_t = sum over states of C_t h_t  +  D u_t,     times silu(z_t)
 
     (Gu & Dao 2023, arXiv:2312.00752, eqs. 2a, 2b and 4). Arguments mean what they mean in mamba-ssm's
     `selective_scan_fn`, for input-dependent B and C shared by all channels. `reverse` scans from the last
-    position to the first, and nothing needs to be flipped. Tensors may be views in any layout; memory
-    ordered (B, L, D) is the fast one.
+    position to the first, and nothing needs to be flipped. With `return_last_state` the answer is (y, the state
+    after the last step of the scan); given as the next call's `initial_state`, a long sequence can be scanned
+    piece by piece. Gradients flow through both. The answer has the type of u; the state is float32 at least.
+    Tensors may be views in any layout; memory ordered (B, L, D) is the fast one on CPUs.
 
     >>> import torch
     >>> one = torch.ones(1, 1, 3)
@@ -40,4 +48,42 @@ def selective_scan(
     >>> selective_scan(one, one, torch.zeros(1, 1), one, one, reverse=True).tolist()
     [[[3.0, 2.0, 1.0]]]
     """
-    return reference.selective_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse=reverse)
+    return _path(u).selective_scan(
+        u, delta, A, B, C, D, z, delta_bias, delta_softplus,
+        reverse=reverse, initial_state=initial_state, return_last_state=return_last_state,
+    )  # fmt: skip
+
+
+def mix(
+    xz: Float[Tensor, "B L 2*E"],
+    inside: Float[Tensor, "B L 1"] | None,
+    forward: Direction,
+    backward: Direction,
+    out_proj: Float[Tensor, "W E"],
+) -> Float[Tensor, "B L W"]:
+    """Mix along a sequence, from the left and from the right: a bidirectional Mamba layer after its in_proj.
+
+    In each direction, for x, z the halves of xz:
+
+        x' = silu(causal convolution of x)      dt, B, C = x_proj x'      y = selective_scan(x', dt_proj dt, ..., z)
+
+    and the sum of both y goes through out_proj once. `inside` is 1 at real positions and 0 at pads: there x is
+    set to zero before and after the convolution, so that states stay exactly zero up to the first real position;
+    None says that there are no pads.
+    """
+    return _path(xz).mix(xz, inside, forward, backward, out_proj)
+
+
+def _path(tensor: Tensor) -> ModuleType:
+    """The module that computes for such a tensor."""
+    match paths.choose(tensor.device, tensor.dtype).name:
+        case "cpu":
+            from seqdiff.denoisers.scan import cpu
+
+            return cpu
+        case "cuda":
+            from seqdiff.denoisers.scan import cuda
+
+            return cuda
+        case _:
+            return reference

@@ -97,8 +97,9 @@ def test_no_step_is_kept_when_no_gradient_is_asked_for():
     time_first = [given[name].permute(2, 0, 1) for name in ("u", "delta")]
     over_states = [given[name].permute(2, 0, 1) for name in ("B", "C")]
     for keep, chunks in ((False, 0), (True, -(-40 // CHUNK))):
-        y, before = torch.ops.seqdiff.recurrence(*time_first, given["A"].t(), *over_states, False, keep)
+        y, last, before = torch.ops.seqdiff.recurrence(*time_first, given["A"].t(), *over_states, None, False, keep)
         assert y.shape == (40, 2, 3)
+        assert last.shape == (2, 4, 3)
         assert before.shape == (chunks, 2, 4, 3)
 
 
@@ -106,5 +107,5 @@ def test_operator_tells_the_compiler_what_it_does():
     given = arguments(CHUNK + 1)
     time_first = [given[name].permute(2, 0, 1) for name in ("u", "delta")]
     over_states = [given[name].permute(2, 0, 1) for name in ("B", "C")]
-    call = (*time_first, given["A"].t(), *over_states, True, True)
+    call = (*time_first, given["A"].t(), *over_states, None, True, True)
     torch.library.opcheck(torch.ops.seqdiff.recurrence, call)
