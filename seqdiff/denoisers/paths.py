@@ -1,8 +1,8 @@
 """Which path computes the selective scan, and why: plain torch, the CPU kernels, or mamba-ssm.
 
 Every path gives the same answer. `reference` is plain torch and runs everywhere; `cpu` is our fused kernels;
-`cuda` is mamba-ssm's. The best one that is there is taken, unless the environment says
-SEQDIFF_PATH = reference | cpu | cuda. Numbers in float64 are for checking and go to the reference always.
+`cuda` is mamba-ssm's. The best one that is there is taken, unless the environment says SEQDIFF_PATH=reference, cpu
+or cuda. float64 is for checking and goes to the reference always.
 """
 
 import logging
@@ -30,50 +30,70 @@ class Path(NamedTuple):
 
 
 _forced: Name | None = None
-_warned: set[str] = set()
+_said: set[str] = set()
 
 
 def choose(device: torch.device, dtype: torch.dtype) -> Path:
-    """The path for tensors of this device and dtype. Raises ConfigError where SEQDIFF_PATH asks for what cannot be."""
+    """The path for tensors of this device and dtype. Cheap, since every layer asks.
+
+    Raises ConfigError where SEQDIFF_PATH is no path, or one that cannot be taken here.
+    """
     wanted = _forced or os.environ.get(VARIABLE) or "auto"
     if wanted not in ("auto", *get_args(Name)):
         raise ConfigError(f"{VARIABLE}={wanted}: choose one of auto, {', '.join(get_args(Name))}")
     if dtype == torch.float64:
-        return Path("reference", "numbers are float64")
+        return Path("reference", "float64 is computed in plain torch")
     if wanted == "reference":
         return Path("reference", "it was asked for")
-    fitting: Name = "cuda" if device.type == "cuda" else "cpu"
-    reason = unavailable(fitting)
-    if wanted != "auto":
-        if wanted != fitting:
-            raise ConfigError(f"{VARIABLE}={wanted}: tensors are on {device.type}; say auto, reference or {fitting}")
-        if reason:
-            raise ConfigError(f"{VARIABLE}={wanted}: {reason}")
+    own: Name = "cuda" if device.type == "cuda" else "cpu"
+    reason = f"tensors are on {device.type}" if wanted not in ("auto", own) else unavailable(own)
     if reason is None:
-        return Path(fitting, "")
-    if reason not in _warned:
-        _warned.add(reason)
-        logger.warning("the selective scan runs in plain torch, many times slower: %s", reason)
+        return Path(own, described(own))
+    if wanted != "auto":
+        raise ConfigError(f"{VARIABLE}={wanted} cannot be: {reason}")
+    _say(reason)
     return Path("reference", reason)
 
 
+# The compiler runs what is marked so when it traces, and keeps the answer: packages do not come and go.
+@torch.compiler.assume_constant_result
 def unavailable(name: Name) -> str | None:
-    """Why a path cannot be used here, or None when it can."""
+    """Why a path cannot be taken in this process, or None when it can."""
     match name:
         case "cpu":
             return kernels.unavailable()
         case "cuda":
-            return "mamba-ssm is not used yet"
+            from seqdiff.denoisers.scan import cuda
+
+            return cuda.unavailable()
         case _:
             return None
 
 
+@torch.compiler.assume_constant_result
+def described(name: Name) -> str:
+    """What a path that can be taken computes with."""
+    if name == "cuda":
+        from seqdiff.denoisers.scan import cuda
+
+        return cuda.described()
+    return "fused kernels" if name == "cpu" else "plain torch"
+
+
+@torch.compiler.assume_constant_result
+def _say(reason: str) -> None:
+    """Say once in a process that the slow path is taken, and why."""
+    if reason not in _said:
+        _said.add(reason)
+        logger.warning("the selective scan runs in plain torch, which is many times slower: %s", reason)
+
+
 @contextmanager
 def use(name: Name) -> Iterator[None]:
-    """Compute everything by this path, for tests and benchmarks. Raises ConfigError when it cannot be used."""
+    """Compute everything by this path, for tests and benchmarks. Raises ConfigError when it cannot be taken."""
     global _forced
     if reason := unavailable(name):
-        raise ConfigError(f"the path {name} cannot be used: {reason}")
+        raise ConfigError(f"the path {name} cannot be taken: {reason}")
     before, _forced = _forced, name
     try:
         yield

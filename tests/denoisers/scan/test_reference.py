@@ -1,95 +1,46 @@
-"""The plain-torch scan against a loop over time in float64."""
+"""What only the plain-torch scan has: float64, derivatives against finite differences, an operator of its own."""
 
 import pytest
 import torch
-import torch.nn.functional as F
+from scans import arguments, layer, relative, sequential
 
-from seqdiff.denoisers.scan import selective_scan
+from seqdiff.denoisers.scan import Direction, mix, reference, selective_scan
 from seqdiff.denoisers.scan.reference import CHUNK
-
-
-def sequential(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, *, reverse=False):
-    """One step after the other, in float64, by autograd."""
-    u, delta, A, B, C = (tensor.double() for tensor in (u, delta, A, B, C))
-    if delta_bias is not None:
-        delta = delta + delta_bias.double()[:, None]
-    if delta_softplus:
-        delta = F.softplus(delta)
-    state, y = torch.zeros(*u.shape[:2], A.shape[1], dtype=torch.float64), [None] * u.shape[2]
-    for t in reversed(range(u.shape[2])) if reverse else range(u.shape[2]):
-        kept = torch.exp(delta[:, :, t, None] * A) * state
-        state = kept + (delta[:, :, t] * u[:, :, t])[..., None] * B[:, None, :, t]
-        y[t] = (state * C[:, None, :, t]).sum(-1)
-    y = torch.stack(y, -1)
-    if D is not None:
-        y = y + u * D.double()[:, None]
-    return y if z is None else y * F.silu(z.double())
-
-
-def arguments(length, rows=2, width=3, states=4, dtype=torch.float32):
-    draw = torch.Generator().manual_seed(length)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=draw, dtype=torch.float64).to(dtype).requires_grad_()
-
-    over_time = {name: normal(rows, width, length) for name in ("u", "delta", "z")}
-    inputs = {name: normal(rows, states, length) for name in ("B", "C")}
-    A = (-torch.rand(width, states, generator=draw, dtype=torch.float64) * 3).to(dtype).requires_grad_()
-    return over_time | inputs | {"A": A, "D": normal(width), "delta_bias": normal(width)}
-
-
-def relative(answer, truth):
-    return ((answer - truth).norm() / truth.norm().clamp(min=1e-12)).item()
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("length", [1, CHUNK - 1, CHUNK, 2 * CHUNK + 3])
-def test_values_and_gradients_are_those_of_the_loop(length, reverse):
-    given = arguments(length)
-    y = selective_scan(**given, delta_softplus=True, reverse=reverse)
-    truth = sequential(**given, delta_softplus=True, reverse=reverse)
-    assert y.dtype == torch.float32
-    assert relative(y, truth) < 1e-6
-    weight = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
-    ours = torch.autograd.grad((y * weight).sum(), list(given.values()))
-    theirs = torch.autograd.grad((truth * weight.double()).sum(), list(given.values()))
-    for name, one, other in zip(given, ours, theirs, strict=True):
-        assert relative(one, other) < 1e-5, name
-
-
-def test_bare_recurrence_takes_delta_as_it_is():
-    given = arguments(21)
-    bare = {name: given[name] for name in ("u", "delta", "A", "B", "C")}
-    bare["delta"] = bare["delta"].abs()
-    torch.testing.assert_close(selective_scan(**bare).double(), sequential(**bare), rtol=1e-5, atol=1e-5)
+def test_double_precision_is_exact(length, reverse):
+    given = arguments(length, dtype=torch.float64, initial_state=True)
+    settings = {"delta_softplus": True, "reverse": reverse, "return_last_state": True}
+    answers, truths = selective_scan(**given, **settings), sequential(**given, **settings)
+    for answer, truth in zip(answers, truths, strict=True):
+        assert answer.dtype == torch.float64
+        assert relative(answer, truth) < 1e-14
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_double_precision_gradients_match_finite_differences(reverse):
-    given = arguments(CHUNK + 2, rows=1, width=2, states=2, dtype=torch.float64)
+def test_gradients_match_finite_differences(reverse):
+    given = arguments(CHUNK + 2, rows=1, width=2, states=2, dtype=torch.float64, initial_state=True)
     names = list(given)
 
     def scan(*tensors):
-        return selective_scan(**dict(zip(names, tensors, strict=True)), delta_softplus=True, reverse=reverse)
+        named = dict(zip(names, tensors, strict=True))
+        return selective_scan(**named, delta_softplus=True, reverse=reverse, return_last_state=True)
 
-    assert scan(*given.values()).dtype == torch.float64
     assert torch.autograd.gradcheck(scan, tuple(given.values()))
 
 
-def test_reverse_is_the_scan_of_the_flipped_sequence():
-    given = arguments(37)
-    flipped = {name: tensor.flip(-1) if tensor.dim() == 3 else tensor for name, tensor in given.items()}
-    expected = selective_scan(**flipped, delta_softplus=True).flip(-1)
-    backwards = selective_scan(**given, delta_softplus=True, reverse=True)
-    torch.testing.assert_close(backwards, expected, rtol=1e-6, atol=1e-6)
+def test_gradients_of_the_layer_match_finite_differences():
+    xz, forward, backward, out_proj = layer(5, channels=2, states=2, taps=3, rank=1, width=2, dtype=torch.float64)
+    inside = torch.ones(2, 5, 1, dtype=torch.float64)
+    inside[0, 3:] = 0
+    size = len(forward)
 
+    def mixed(xz, out_proj, *parameters):
+        return mix(xz, inside, Direction(*parameters[:size]), Direction(*parameters[size:]), out_proj)
 
-def test_half_precision_inputs_keep_the_state_in_single():
-    given = {name: tensor.detach() for name, tensor in arguments(200).items()}
-    half = {name: tensor.bfloat16() for name, tensor in given.items()}
-    y = selective_scan(**half, delta_softplus=True)
-    assert y.dtype == torch.bfloat16
-    assert relative(y.double(), sequential(**half, delta_softplus=True)) < 4e-3
+    assert torch.autograd.gradcheck(mixed, (xz, out_proj, *forward, *backward))
 
 
 def test_no_step_is_kept_when_no_gradient_is_asked_for():
@@ -109,3 +60,14 @@ def test_operator_tells_the_compiler_what_it_does():
     over_states = [given[name].permute(2, 0, 1) for name in ("B", "C")]
     call = (*time_first, given["A"].t(), *over_states, None, True, True)
     torch.library.opcheck(torch.ops.seqdiff.recurrence, call)
+    state = torch.randn(2, 4, 3, requires_grad=True)
+    torch.library.opcheck(torch.ops.seqdiff.recurrence, (*call[:5], state, *call[6:]))
+
+
+def test_the_convolution_looks_back_in_the_direction_of_reading():
+    x = torch.tensor([[[1.0], [2.0], [3.0], [4.0]]])
+    weight, bias = torch.tensor([[[100.0, 10.0, 1.0]]]), torch.tensor([0.5])
+    forwards = reference.causal_convolution(x, weight, bias, reverse=False)
+    assert forwards.flatten().tolist() == [1.5, 12.5, 123.5, 234.5]
+    backwards = reference.causal_convolution(x, weight, bias, reverse=True)
+    assert backwards.flatten().tolist() == [321.5, 432.5, 43.5, 4.5]
