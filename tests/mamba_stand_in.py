@@ -252,8 +252,14 @@ def _convolve_backward(
     x, weight, bias, dout, seq_idx, initial_states, dfinal_states, dx, dweight, dbias, dinitial_states, silu_activation
 ):
     assert dweight.dtype == dbias.dtype == torch.float32
-    given = [tensor.detach().requires_grad_() for tensor in (x, weight, bias)]
-    with torch.enable_grad():
-        y = causal_conv1d_fn(*given, activation="silu" if silu_activation else None)
-    for gradient, place in zip(torch.autograd.grad(y, given, dout), (dx, dweight, dbias), strict=True):
-        place.copy_(gradient)
+    assert silu_activation
+    assert dx.dtype == dout.dtype == x.dtype
+    # By hand: inside of an operator of torch nothing is recorded.
+    past, taps = weight.shape[1] - 1, weight.float()[:, None]
+    windows = F.pad(x.float(), (past, 0)).unfold(2, past + 1, 1)
+    before = (windows * taps).sum(-1) + bias.float()[:, None]
+    share = before.sigmoid()
+    inner = dout.float() * share * (1 + before * (1 - share))
+    dweight.copy_((inner[..., None] * windows).sum((0, 2)))
+    dbias.copy_(inner.sum((0, 2)))
+    dx.copy_((F.pad(inner, (0, past)).unfold(2, past + 1, 1) * taps.flip(-1)).sum(-1))
