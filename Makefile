@@ -36,6 +36,9 @@ bench: setup ## measure speed against named rivals; prints ratios
 	$(BIN)/python tests/benchmarks/bench_genome.py windows
 	$(BIN)/python tests/benchmarks/bench_genome.py encode
 	$(BIN)/python tests/benchmarks/bench_training.py
+	$(BIN)/python tests/benchmarks/bench_scan.py
+	$(BIN)/python tests/benchmarks/bench_caduceus.py step
+	$(BIN)/python tests/benchmarks/bench_caduceus.py bound
 
 pictures: setup ## draw the README's pictures again
 	$(BIN)/python docs/pictures.py

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from benchmarks.published import bimamba, published_ps, rms_norm, sequential
 
 from seqdiff.denoisers import Caduceus
 from seqdiff.errors import ConfigError
@@ -17,57 +18,11 @@ def randomised(settings):
     return network.double()
 
 
-def norm(x, weight):
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * weight
-
-
-def mamba(h, mixer, direction):
-    """Mamba-1 as its reference code has it, a step at a time."""
-    x, z = F.linear(h, mixer.in_proj.weight).chunk(2, -1)
-    taps = direction.conv1d.weight.shape[-1]
-    x = F.conv1d(x.mT, direction.conv1d.weight, direction.conv1d.bias, padding=taps - 1, groups=x.shape[-1])
-    x = F.silu(x[..., : h.shape[1]].mT)
-    rank, states = direction.dt_proj.in_features, direction.A_log.shape[1]
-    low_rank, B, C = F.linear(x, direction.x_proj.weight).split([rank, states, states], -1)
-    step, A = F.softplus(direction.dt_proj(low_rank)), -direction.A_log.exp()
-    state, y = 0, []
-    for t in range(h.shape[1]):
-        state = torch.exp(step[:, t, :, None] * A) * state + (step * x)[:, t, :, None] * B[:, t, None]
-        y.append((state * C[:, t, None]).sum(-1) + direction.D * x[:, t])
-    return F.linear(torch.stack(y, 1) * F.silu(z), mixer.out_proj.weight)
-
-
-def bimamba(h, mixer):
-    return mamba(h, mixer, mixer.mamba_fwd) + mamba(h.flip(1), mixer, mixer.mamba_rev).flip(1)
-
-
-def flip(x):
-    return x.flip(-2, -1)
-
-
-def published_ps(network, tokens, *, fused):
-    complement = torch.tensor([3, 2, 1, 0, 4, 5])
-    embedding = network.embedding.weight
-    hidden = torch.cat([embedding[tokens], flip(embedding[complement[tokens].flip(1)])], -1)
-    residual = torch.zeros_like(hidden)
-    for layer in network.layers:
-        first, second = (residual + hidden).chunk(2, -1)
-        if fused:
-            first, second = second, first
-        residual = torch.cat([first, second], -1)
-        first, second = norm(first, layer.norm.weight), flip(norm(flip(second), layer.norm.weight))
-        hidden = torch.cat([bimamba(first, layer.mixer), flip(bimamba(flip(second), layer.mixer))], -1)
-    first, second = (residual + hidden).chunk(2, -1)
-    first, second = norm(first, network.norm_f.weight), flip(norm(flip(second), network.norm_f.weight))
-    head = network.head.weight
-    return F.linear(first, head) + F.linear(flip(second).flip(1), head[complement[:4]])
-
-
 def published_ph(network, tokens):
     h = network.embedding.weight[tokens]
     for layer in network.layers:
-        h = h + bimamba(norm(h, layer.norm.weight), layer.mixer)
-    return F.linear(norm(h, network.norm_f.weight), network.head.weight)
+        h = h + bimamba(rms_norm(h, layer.norm.weight), layer.mixer, sequential)
+    return F.linear(rms_norm(h, network.norm_f.weight), network.head.weight)
 
 
 @pytest.fixture
@@ -78,9 +33,21 @@ def tokens():
 @pytest.mark.parametrize("fused", [False, True])
 def test_ps_is_the_published_network(tokens, fused):
     network = randomised(Caduceus(width=20, depth=3, states=4, swap_strands=fused))
-    answer, other = (published_ps(network, tokens, fused=which) for which in (fused, not fused))
+    answer, other = (published_ps(network, tokens, sequential, fused=which) for which in (fused, not fused))
     torch.testing.assert_close(network(tokens), answer, rtol=1e-9, atol=1e-9)
     assert (network(tokens) - other).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_ps_learns_as_the_published_network(tokens, fused):
+    network = randomised(Caduceus(width=20, depth=3, states=4, swap_strands=fused))
+    towards = torch.randn(*tokens.shape, 4, dtype=torch.double, generator=torch.Generator().manual_seed(5))
+    logits = {"ours": network(tokens), "published": published_ps(network, tokens, sequential, fused=fused)}
+    names, weights = zip(*network.named_parameters(), strict=True)
+    ours, published = (torch.autograd.grad((answer * towards).sum(), weights) for answer in logits.values())
+    for name, one, other in zip(names, ours, published, strict=True):
+        assert other.abs().max() > 1e-3, name
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-8, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_ph_is_the_published_network_in_training_and_both_strands_after(tokens):
