@@ -150,7 +150,7 @@ def selective_scan(
     return y if last is None else (y, last)
 
 
-# mamba-ssm's functions are no operators of torch: the compiler stops here once a layer, and not many times in it.
+# mamba-ssm's functions are no operators of torch: the compiler stops here, once a layer, and not many times within.
 @torch.compiler.disable
 def mix(
     xz: Float[Tensor, "B L 2*E"],

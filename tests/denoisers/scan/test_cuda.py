@@ -9,7 +9,7 @@ import torch
 from scans import arguments, gradients, layer, leaves, mixed, relative, sequential
 
 from seqdiff.denoisers import paths
-from seqdiff.denoisers.scan import cuda
+from seqdiff.denoisers.scan import cuda, mix
 
 GPU = torch.device("cuda")
 
@@ -174,6 +174,24 @@ def test_a_scan_too_large_for_the_kernels_addresses_is_computed_in_pieces(monkey
     pieces, state = cuda.selective_scan(**given, **settings)
     torch.testing.assert_close((pieces, state), (y, last))
     assert stand_in.CALLS == ["selective_scan_fn"] * 4
+
+
+def test_the_compiler_stops_at_mamba_ssm_alone(monkeypatch, stand_in):
+    """Its functions are no operators of torch. A layer becomes two graphs, before and after, whatever the depth."""
+    monkeypatch.setattr(paths, "choose", lambda device, dtype: paths.Path("cuda", ""))
+    xz, *rest = layer(16, channels=16, width=32)
+
+    def block(h):
+        return h + mix(torch.tanh(h) + 1, None, *rest)
+
+    def network(h):
+        return block(block(block(h)))
+
+    torch._dynamo.reset()
+    explained = torch._dynamo.explain(network)(xz)
+    assert explained.graph_count == 2
+    assert explained.graph_break_count == 1
+    assert "torch.compiler.disable" in explained.break_reasons[0].reason
 
 
 def forget_packages():

@@ -1,0 +1,64 @@
+"""torch.compile sees every network as one graph, with the scan as one node a direction."""
+
+import pytest
+import torch
+
+from seqdiff.denoisers import Caduceus, Convolution, HollowConvolution, Mamba, Transformer, kernels, paths
+
+NETWORKS = [
+    Caduceus(width=16, depth=2),
+    Mamba(width=16, depth=1),
+    Transformer(width=16, depth=2, heads=2),
+    Convolution(width=16, hidden=16, depth=2),
+    HollowConvolution(width=16, depth=2),
+]
+PATHS = ["reference", *([] if kernels.unavailable() else ["cpu"])]
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def network_and_tokens(settings):
+    torch.manual_seed(0)
+    return settings.build(4), torch.randint(0, 6, (2, 33))
+
+
+def is_scan_network(settings):
+    return isinstance(settings, Mamba | Caduceus)
+
+
+CASES = [(settings, path) for settings in NETWORKS for path in (PATHS if is_scan_network(settings) else PATHS[:1])]
+
+
+@pytest.mark.parametrize(("settings", "path"), CASES, ids=lambda v: v if isinstance(v, str) else v.kind)
+def test_a_network_is_one_graph(settings, path):
+    network, tokens = network_and_tokens(settings)
+    with paths.use(path):
+        explained = torch._dynamo.explain(network)(tokens)
+    assert not explained.break_reasons
+    assert explained.graph_count == 1
+    ours = [str(node.target) for node in explained.graphs[0].graph.nodes if "seqdiff" in str(node.target)]
+    if not is_scan_network(settings):
+        assert not ours
+    elif path == "reference":
+        assert ours == ["seqdiff.recurrence"] * 2 * settings.depth
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_compiled_network_learns_the_same(path):
+    network, tokens = network_and_tokens(Caduceus(width=16, depth=2))
+    torch.nn.init.normal_(network.head.weight)
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    with paths.use(path):
+        answers = []
+        for function in (network, compiled):
+            logits = function(tokens)
+            logits.square().mean().backward()
+            answers.append([logits.detach(), *(p.grad.clone() for p in network.parameters())])
+            network.zero_grad()
+    for one, other in zip(*answers, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
