@@ -12,7 +12,7 @@ Loading a run from a stranger executes no code: the files are YAML, JSON and saf
 import fcntl
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,12 +40,34 @@ class Provenance:
     data: str
     """What was learned from, for people."""
     data_checksum: str
+    """Empty for imported weights: nobody knows."""
     step: int
     nats_per_symbol: float | None = None
-    """The bound on the validation windows, None when the run was stopped before its first validation."""
+    """The bound on the validation windows; None when the run was stopped before its first validation, was trained by
+    a process that gives no bound, or was trained elsewhere."""
     standard_error: float | None = None
+    start: dict[str, Any] | None = None
+    """What the run's first weights were, if not fresh ones: `run`, `checksum` of its model, and its provenance."""
     schema: int = SCHEMA
     written_by: str = field(default_factory=lambda: f"seqdiff {__version__}")
+
+    def doubts(self, checksum: str) -> list[str]:
+        """Why what is held out from the data of `checksum` may be known to these weights all the same.
+
+        One clause for each training on other data, or on data nobody knows: their own, and that of what they started
+        from, and so on.
+        """
+        found: list[str] = []
+        what: Any = asdict(self)
+        who = "the model"
+        while isinstance(what, dict):
+            if not what.get("data_checksum"):
+                found.append(f"{who} was imported, and what it was trained on is not known")
+            elif what["data_checksum"] != checksum:
+                found.append(f"{who} was trained on other data or splits ({what.get('data')})")
+            what = what.get("start")
+            who = f"it started from {what.get('run')}, which" if isinstance(what, dict) else ""
+        return found
 
 
 class RunFolder:
@@ -92,9 +114,12 @@ class RunFolder:
                     left.unlink(missing_ok=True)
             yield
 
-    def write_recipe(self, resolved: Recipe) -> None:
+    def write_recipe(self, resolved: Recipe, remarks: Iterable[str] = ()) -> None:
+        """The recipe with the version that writes it, under comments for people."""
+        signed = resolved.model_copy(update={"written_by": f"seqdiff {__version__}"})
+        head = "".join(f"# {' '.join(remark.split())}\n" for remark in remarks)
         with replacing(self.recipe_file) as file:
-            file.write_text(resolved.model_copy(update={"written_by": f"seqdiff {__version__}"}).to_yaml())
+            file.write_text(head + signed.to_yaml(), encoding="utf-8")
 
     def read_recipe(self) -> Recipe:
         """The recipe of the run; ConfigError when this is no run directory."""

@@ -26,6 +26,8 @@ SCHEMA = 1
 class Training(Config):
     """How the network is trained. Sizes are of the global batch, whatever the number of processes."""
 
+    start: Path | None = None
+    """A run whose model the network starts from, instead of fresh weights: fine-tuning (`seqdiff.train.start`)."""
     steps: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     """Windows a step."""
@@ -151,9 +153,13 @@ def load(recipe: str, settings: Sequence[str] = ()) -> Recipe:
     for setting in settings:
         _apply(values, setting)
     loaded = parse(values, str(path))
-    if getattr(loaded.data, "fasta", None):  # a run must find its data from any folder
-        absolute = loaded.data.model_copy(update={"fasta": loaded.data.fasta.expanduser().absolute()})
-        loaded = loaded.model_copy(update={"data": absolute})
+    # A run must find its data, and what it started from, from any folder.
+    parts = {"data": "fasta", "training": "start"}
+    for part, name in parts.items():
+        settings = getattr(loaded, part)
+        if file := getattr(settings, name, None):
+            absolute = settings.model_copy(update={name: file.expanduser().absolute()})
+            loaded = loaded.model_copy(update={part: absolute})
     return loaded
 
 

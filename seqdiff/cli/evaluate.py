@@ -52,11 +52,14 @@ def command(
     asked = [_question(QUESTIONS, name, common | changes.get(name, {})) for name in questions or QUESTIONS]
     model = models.load(run, device)
     data = model.recipe.data.open()
-    if data.checksum != model.provenance.data_checksum:
+    if model.provenance.data_checksum not in ("", data.checksum):
         raise DataError(
             f"{data.source}: not the data (or not the splits) that this model was trained on, so what is held out "
             "here may have been trained on there; give evaluate the run's own data"
         )
+    doubts = model.provenance.doubts(data.checksum)
+    for doubt in doubts:
+        models.logger.warning("%s: what is held out here may be known to it, so these numbers may flatter it", doubt)
     answers: dict[str, Any] = {}
     for question in asked:
         with options.progress(question.question, "%", quiet, total=100) as advance:
@@ -71,6 +74,7 @@ def command(
         from seqdiff.data.output import Output
 
         header = {"model": str(run) if run else "shipped", "recipe": model.recipe.name, "data": data.source}
+        header |= {"doubts": doubts} if doubts else {}
         with Output(output) as out:
             out.write((json.dumps(header | {"answers": answers}, indent=2) + "\n").encode())
 

@@ -1,5 +1,6 @@
 """seqdiff train"""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,10 @@ def command(
     out: Annotated[Path | None, typer.Option("--out", help="The run directory; default: runs/NAME.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: --set training.steps=500. Repeatable.")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Fine-tune: start with this run's model, and its network for the recipe's."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last save, if there is one.")] = False,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's seed.")] = None,
@@ -29,13 +34,17 @@ def command(
     With --set data.fasta=FILE a recipe's genome is read from your own copy of it; for a genome of your own, say
     --set data.genome=null as well.
 
+    --from RUN begins a new run with the weights of another (or an imported) one and records that as training.start;
+    --resume goes on with the run in --out itself.
+
     Example: seqdiff train hg38 --set data.fasta=hg38.fa --out runs/hg38
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     from seqdiff import recipe as recipes
     from seqdiff.train import loop
 
-    resolved = recipes.load(recipe, [*(settings or []), *([] if seed is None else [f"seed={seed}"])])
+    changes = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
+    resolved = recipes.load(recipe, [*_start(start), *changes])
     folder = out or Path("runs") / resolved.name
     stopped = loop.train(resolved, folder, resume=resume, device=device, quiet=quiet)
     if stopped.signal:
@@ -45,3 +54,13 @@ def command(
         )  # fmt: skip
         raise typer.Exit(128 + stopped.signal)
     loop.logger.info("the model is in %s", folder)
+
+
+def _start(run: Path | None) -> list[str]:
+    """The settings of a recipe that starts from a run: where it is, and its network. JSON is YAML for any path."""
+    if run is None:
+        return []
+    from seqdiff.checkpoint import RunFolder
+
+    network = RunFolder(run).read_recipe().denoiser.model_dump_json()
+    return [f"training.start={json.dumps(str(run))}", f"denoiser={network}"]

@@ -103,25 +103,30 @@ def calibration_figure(path: str | Path, summary: Summary) -> None:
 
 
 def training_figure(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """The training curve, from the lines of metrics.jsonl: bits a symbol in training and validation, and the rate."""
-    steps = [row["step"] for row in rows if "nats_per_symbol" in row]
-    bits = [row["nats_per_symbol"] / math.log(2) for row in rows if "nats_per_symbol" in row]
-    valid = [row for row in rows if "valid_nats_per_symbol" in row]
-    rates = [row.get("learning_rate") for row in rows if "nats_per_symbol" in row]
+    """The training curve, from the lines of metrics.jsonl: bits a symbol in training and validation, and the rate.
+
+    The axis says so where the loss was that of masked language modelling, which is no bound.
+    """
+    bounds = not any("nats_per_selected" in row for row in rows)
+    key = "nats_per_symbol" if bounds else "nats_per_selected"
+    steps = [row["step"] for row in rows if key in row]
+    bits = [row[key] / math.log(2) for row in rows if key in row]
+    valid = [row for row in rows if f"valid_{key}" in row]
+    rates = [row.get("learning_rate") for row in rows if key in row]
     with figure(path, 7.2, 4.8) as drawn:
         axes, below = drawn.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         axes.plot(steps, bits, color=PALE, linewidth=1, label="training, a batch")
         axes.plot(steps, _smooth(bits), color=GREY, linewidth=1.6, label="training, smoothed")
         axes.errorbar(
             [row["step"] for row in valid],
-            [row["valid_nats_per_symbol"] / math.log(2) for row in valid],
+            [row[f"valid_{key}"] / math.log(2) for row in valid],
             errors([(row.get("valid_standard_error") or 0) / math.log(2) for row in valid]),
             color=MODEL, marker="o", markersize=5, capsize=2.5, elinewidth=1.2, label="validation",
         )  # fmt: skip
-        axes.set_ylabel("bits per symbol")
+        axes.set_ylabel("bits per symbol" if bounds else "bits per selected symbol (no bound)")
         if bits:
             # The first steps come down from log2 K; the scale is for what follows.
-            settled = [*bits[len(bits) // 20 :], *(row["valid_nats_per_symbol"] / math.log(2) for row in valid)]
+            settled = [*bits[len(bits) // 20 :], *(row[f"valid_{key}"] / math.log(2) for row in valid)]
             room = 0.05 * (max(settled) - min(settled)) + 1e-3
             axes.set_ylim(min(settled) - room, max(settled) + room)
         axes.set_title("Training", pad=28)

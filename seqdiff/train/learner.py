@@ -1,6 +1,7 @@
 """What learns: the network with its optimizers and its moving average, and how they are kept."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +13,15 @@ from seqdiff.train.ema import MovingAverage
 
 
 class Learner:
-    """A network in training. Its first weights depend on the recipe's seed alone."""
+    """A network in training. Its first weights depend on the recipe's seed alone, or are those of another run."""
 
-    def __init__(self, recipe: Recipe, device: torch.device):
+    def __init__(self, recipe: Recipe, device: torch.device, weights: Mapping[str, Tensor] | None = None):
         torch.manual_seed(seed_of(recipe.seed, "initial weights"))
         self.settings = recipe.training
-        self.denoiser = recipe.denoiser.build(recipe.data.alphabet.size).to(device)
+        denoiser = recipe.denoiser.build(recipe.data.alphabet.size)
+        if weights is not None:
+            denoiser.load_state_dict(weights)
+        self.denoiser = denoiser.to(device)
         self.optimizers = optimizing.build(self.denoiser, self.settings)
         self.average = MovingAverage(self.denoiser, self.settings.ema)
         self.learning_rate = 0.0

@@ -12,6 +12,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from seqdiff.errors import TrainingError
 from seqdiff.modalities.dna import DnaData
 from seqdiff.recipe import Recipe
 from seqdiff.streams import Streams, seed_of
+from seqdiff.train import start as starting
 from seqdiff.train.distributed import Processes, processes
 from seqdiff.train.learner import Learner
 from seqdiff.train.log import Display, Metrics
@@ -40,7 +42,7 @@ class Stopped:
     step: int
     signal: int = 0
     nats_per_symbol: float | None = None
-    """The best validation."""
+    """The best validation: the bound, or the loss of a process that gives none."""
 
 
 def train(
@@ -53,9 +55,10 @@ def train(
         # Whatever can be refused is refused before the folder exists.
         group.rows(recipe.training.batch_size)
         resuming = _may_start(recipe, folder, resume)
+        start = None if resuming else starting.read(recipe)
         data = recipe.data.open()
         with folder.locked() if group.writes else nullcontext():
-            return _run(recipe, data, folder, resuming, place, group, quiet or not group.writes)
+            return _run(recipe, data, folder, resuming, start, place, group, quiet or not group.writes)
 
 
 def _run(
@@ -63,6 +66,7 @@ def _run(
     data: DnaData,
     folder: RunFolder,
     resuming: bool,
+    start: starting.Start | None,
     device: torch.device,
     group: Processes,
     quiet: bool,
@@ -70,14 +74,21 @@ def _run(
     settings, alphabet = recipe.training, recipe.data.alphabet
     rows = group.rows(settings.batch_size)
     order = Shuffled(len(data.train), seed_of(recipe.seed, "windows"))
-    validation = Validation(data.valid, settings.validation_windows, recipe.seed, group, device)
-    learner, tally = Learner(recipe, device), Tally(alphabet.size)
-    step, best = 0, math.inf
+    validation = Validation(recipe.process, data.valid, settings.validation_windows, recipe.seed, group, device)
+    learner, tally = Learner(recipe, device, start and start.weights), Tally(alphabet.size)
+    step, best, origin = 0, math.inf, start and start.origin
     if resuming:
-        step, best = _restore(folder, learner, tally, data.checksum, group)
+        step, best, origin = _restore(folder, learner, tally, data.checksum, group)
     saved = step
     network = group.wrap(torch.compile(learner.denoiser) if settings.compile else learner.denoiser, device)
     dtype = devices.autocast_dtype(settings.precision, device)
+
+    def provenance(nats: float | None, error: float | None) -> Provenance:
+        if not recipe.process.bounds_likelihood:
+            nats = error = None
+        return Provenance(
+            alphabet.name, recipe.data.context, data.source, data.checksum, step, nats, error, start=origin
+        )
 
     metrics = Metrics(folder.metrics_file) if group.writes else None
     if metrics:
@@ -89,11 +100,18 @@ def _run(
             recipe.denoiser.kind, f"{sum(p.numel() for p in learner.denoiser.parameters()):,}", device,
             f"{len(data.train):,}", f"{recipe.data.context:,}", alphabet.unit, data.source,
         )  # fmt: skip
-    display = Display(recipe.name, alphabet.unit, settings.steps, step, quiet)
+        if start:
+            logger.info("starting from the model of %s", settings.start)
+            for doubt in provenance(None, None).doubts(data.checksum):
+                logger.warning(
+                    "%s: what is held out here may be known to it, so held-out numbers may flatter it", doubt
+                )
+    # A loss that is no bound is never called what a bound is called.
+    measure, unit = "nats_per_symbol", alphabet.unit
+    if not recipe.process.bounds_likelihood:
+        measure, unit = "nats_per_selected", f"selected {alphabet.unit}"
+    display = Display(recipe.name, unit, settings.steps, step, quiet)
     logged, since = step, time.perf_counter()
-
-    def provenance(nats: float | None, error: float | None) -> Provenance:
-        return Provenance(alphabet.name, recipe.data.context, data.source, data.checksum, step, nats, error)
 
     try:
         if resuming and group.writes and not folder.weights_file.is_file():
@@ -142,7 +160,7 @@ def _run(
                     speed = symbols / (time.perf_counter() - since)
                     if metrics:
                         metrics.write(
-                            step=step, tokens=step * settings.batch_size * recipe.data.context, nats_per_symbol=mean,
+                            step=step, tokens=step * settings.batch_size * recipe.data.context, **{measure: mean},
                             learning_rate=learner.learning_rate, gradient_norm=float(gradient),
                             tokens_per_second=round(speed),
                         )  # fmt: skip
@@ -157,7 +175,7 @@ def _run(
                         raise _diverged(step, valid, folder, saved)
                     display.validation(step, valid, error)
                     if metrics:
-                        metrics.write(step=step, valid_nats_per_symbol=valid, valid_standard_error=error)
+                        metrics.write(step=step, **{f"valid_{measure}": valid}, valid_standard_error=error)
                     if valid < best:
                         best = valid
                         if group.writes:
@@ -167,7 +185,8 @@ def _run(
                     if not math.isfinite(mean := tally.mean(group)):
                         raise _diverged(step, mean, folder, saved)
                     if not tally.strikes:  # what may be diverging does not replace the last good save
-                        position = {"step": step, "best": _finite(best), "data": data.checksum} | tally.saved(group)
+                        position = {"step": step, "best": _finite(best), "data": data.checksum, "start": origin}
+                        position |= tally.saved(group)
                         if group.writes:
                             folder.write_state(learner.tensors(), position)
                         saved = step
@@ -188,7 +207,7 @@ def _may_start(recipe: Recipe, folder: RunFolder, resume: bool) -> bool:
         if folder.weights_file.is_file():
             raise TrainingError(
                 f"{folder.path} holds a model, but nothing to resume it from (no {folder.state_file.name}): "
-                "choose another --out, or remove the folder"
+                f"choose another --out, or remove the folder (a new run starts from it with --from {folder.path})"
             )
         return False  # nothing there, or a run that was killed before its first save: nothing to lose
     if not resume:
@@ -204,8 +223,10 @@ def _may_start(recipe: Recipe, folder: RunFolder, resume: bool) -> bool:
     return True
 
 
-def _restore(folder: RunFolder, learner: Learner, tally: Tally, checksum: str, group: Processes) -> tuple[int, float]:
-    """Where the run stands: its step and its best validation."""
+def _restore(
+    folder: RunFolder, learner: Learner, tally: Tally, checksum: str, group: Processes
+) -> tuple[int, float, dict[str, Any] | None]:
+    """Where the run stands: its step, its best validation, and what it started from."""
     tensors, position = folder.read_state()
     if position["data"] != checksum:
         raise TrainingError(
@@ -218,7 +239,8 @@ def _restore(folder: RunFolder, learner: Learner, tally: Tally, checksum: str, g
     tally.restore(position, group)
     if group.writes:
         logger.info("resuming %s after step %s", folder.path, f"{position['step']:,}")
-    return position["step"], math.inf if position["best"] is None else position["best"]
+    best = math.inf if position["best"] is None else position["best"]
+    return position["step"], best, position.get("start")
 
 
 def _finite(value: float) -> float | None:

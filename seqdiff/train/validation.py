@@ -1,4 +1,4 @@
-"""The bound on held-out windows while a run goes on."""
+"""What held-out windows cost while a run goes on: the bound, or the loss of a process that gives none."""
 
 import math
 
@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from seqdiff.data.batches import Batch
 from seqdiff.data.windows import Windows
 from seqdiff.diffusion.likelihood import elbo
+from seqdiff.diffusion.processes import ProcessConfig
 from seqdiff.errors import ConfigError
 from seqdiff.streams import Streams
 from seqdiff.train.distributed import Processes
@@ -19,14 +21,19 @@ STRATA = 8
 class Validation:
     """Some windows of the validation split, evenly spread, looked at through the same masks every time."""
 
-    def __init__(self, windows: Windows, count: int, seed: int, group: Processes, device: torch.device):
-        self._windows, self._seed, self._group, self._device = windows, seed, group, device
+    def __init__(
+        self, process: ProcessConfig, windows: Windows, count: int, seed: int, group: Processes, device: torch.device
+    ):
+        self._process, self._windows, self._seed = process, windows, seed
+        self._group, self._device = group, device
         self._items = np.unique(np.linspace(0, len(windows) - 1, count).astype(np.int64))
 
     @torch.no_grad()
     def __call__(self, denoiser: nn.Module) -> tuple[float, float | None]:
         """Nats per symbol and the standard error over windows (None of a single one), on every process.
 
+        The bound on -log p, whatever the estimator; for a process without one, its own loss at the same letters
+        every time, so that the best weights are those that do best at what is being trained.
         The error is that of a ratio of sums: the spread of nats_i - ratio * symbols_i over the windows (Cochran
         1977, Sampling Techniques, eq. 6.13), from sums that add up over processes.
         """
@@ -47,6 +54,11 @@ class Validation:
     def _sums(self, denoiser: nn.Module, items: np.ndarray) -> torch.Tensor:
         batch = self._windows.batch(items).to(self._device)
         draws = Streams.of(self._seed, [("validation", item) for item in items.tolist()])
-        score = elbo(denoiser, batch.tokens, batch.weight > 0, draws, strata=STRATA, replicates=1)
-        n, p = score.nats.double(), score.positions.double()
+        known = batch.weight > 0
+        if self._process.bounds_likelihood:
+            score = elbo(denoiser, batch.tokens, known, draws, strata=STRATA, replicates=1)
+            n, p = score.nats.double(), score.positions.double()
+        else:
+            sums = self._process.row_sums(denoiser, Batch(batch.tokens, known.float()), draws)
+            n, p = (part.cpu().double() for part in sums)
         return torch.stack([torch.tensor(float(len(n))), n.sum(), p.sum(), (n * n).sum(), (n * p).sum(), (p * p).sum()])

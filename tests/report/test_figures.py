@@ -44,6 +44,16 @@ def test_training_curve_of_any_length(metrics, tmp_path):
         assert size(tmp_path / f"{number}.png")
 
 
+def test_a_training_curve_that_is_no_bound_says_so(metrics, tmp_path):
+    names = {"nats_per_symbol": "nats_per_selected", "valid_nats_per_symbol": "valid_nats_per_selected"}
+    training_figure(tmp_path / "bound.png", metrics)
+    training_figure(tmp_path / "other.png", [{names.get(key, key): row[key] for key in row} for row in metrics])
+    first, second = ((tmp_path / name).read_bytes() for name in ("bound.png", "other.png"))
+    assert first != second
+    training_figure(tmp_path / "nothing.png", [])
+    assert len(second) > 1.2 * len((tmp_path / "nothing.png").read_bytes())
+
+
 def test_what_stood_there_stays_when_drawing_fails(summaries, tmp_path):
     (tmp_path / "x.png").write_bytes(b"before")
     broken = {key: value for key, value in summaries["likelihood"].items() if key != "difference"}

@@ -80,6 +80,11 @@ class Masked(Config):
         """Whether the network's output at a position must not depend on the letter there."""
         return self.estimator == "hollow"
 
+    @property
+    def bounds_likelihood(self) -> bool:
+        """Whether the loss is, on average, an upper bound on -log p."""
+        return True
+
     def loss(self, denoise: Denoise, batch: Batch, rng: Streams) -> Loss:
         """Nats and weight summed over the batch. Masks and pads are never masked, scored or changed.
 

@@ -1,0 +1,58 @@
+"""Where a network starts when not from fresh weights: the model of another run, which is fine-tuning.
+
+`training.start` is a setting of the recipe and no flag of one call, so that a run's recipe.yaml says all of how the run
+came to be. It is not --resume: a new run with a recipe, optimizer, data order and step count of its own takes the
+*model* of another (model.safetensors, the averaged weights), once, at its step 0. From then on everything is in its own
+saves: it resumes to the last bit also when the other run is gone. What the weights were is kept in the header of
+its model, with what *they* started from, and so on.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor
+
+from seqdiff.checkpoint import RunFolder
+from seqdiff.errors import ConfigError
+from seqdiff.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Start:
+    """The weights of another run, and what they are: its folder, a checksum of its file and its provenance."""
+
+    weights: dict[str, Tensor]
+    origin: dict[str, Any]
+
+
+def read(recipe: Recipe) -> Start | None:
+    """The weights that `training.start` names, None where it names none.
+
+    Raises ConfigError when that run is none, or of another alphabet or network; DataError when its file is damaged.
+    """
+    if (path := recipe.training.start) is None:
+        return None
+    folder = RunFolder(path)
+    try:
+        theirs = folder.read_recipe()
+    except ConfigError as error:
+        raise ConfigError(f"training.start: {error}") from error
+    mine, other = recipe.data.alphabet, theirs.data.alphabet
+    if mine != other:
+        raise ConfigError(f"training.start: {path} reads {other.name}, this recipe {mine.name}")
+    if differences := [line for line in theirs.differences(recipe) if _concerns_the_function(line)]:
+        raise ConfigError(
+            f"training.start: the network of {path} is another one than this recipe's (its -> this one's):\n  "
+            + "\n  ".join(differences)
+            + f"\ntake its network with --from {path}, or change these settings"
+        )
+    network = theirs.denoiser.build(other.size)
+    provenance = folder.read_weights(network)
+    digest = hashlib.blake2b(folder.weights_file.read_bytes(), digest_size=16).hexdigest()
+    return Start(network.state_dict(), {"run": str(path), "checksum": digest, **asdict(provenance)})
+
+
+def _concerns_the_function(difference: str) -> bool:
+    """Whether a difference of two recipes is one of what the network computes; dropout is one of training alone."""
+    return difference.startswith("denoiser.") and not difference.startswith("denoiser.dropout:")
