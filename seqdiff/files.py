@@ -61,6 +61,38 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def appearing(path: str | Path) -> Iterator[Path]:
+    """A temporary folder beside `path` to fill; on leaving it takes the name, so that it appears whole or not at all.
+
+    If the block fails, the temporary folder goes. Raises DataError when something is at `path` already, other than an
+    empty folder, when its parent cannot be written, or when the disk is full.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with appearing(Path(folder) / "run") as temporary:
+    ...         _ = (temporary / "a.txt").write_text("whole")
+    ...     [str(p.relative_to(folder)) for p in Path(folder).rglob("*")]
+    ['run', 'run/a.txt']
+    """
+    target = Path(os.path.realpath(path))
+    temporary = None
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise DataError(f"{path} exists already and is not overwritten: choose another name, or remove it")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".partial"))
+        yield temporary
+        os.chmod(temporary, 0o777 & ~_umask())
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        _discard_folder(temporary)
+        raise DataError(f"{path}: cannot be written: {explain(error)}") from error
+    except BaseException:
+        _discard_folder(temporary)
+        raise
+
+
 def explain(error: OSError) -> str:
     """What an OSError means for a person, with the cure where there is one."""
     match error.errno:
@@ -77,6 +109,11 @@ def explain(error: OSError) -> str:
 def _discard(temporary: Path | None) -> None:
     if temporary is not None:
         temporary.unlink(missing_ok=True)
+
+
+def _discard_folder(temporary: Path | None) -> None:
+    if temporary is not None:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _umask() -> int:

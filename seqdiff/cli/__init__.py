@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqdiff import __version__
-from seqdiff.cli import evaluate, genomes, infill, sample, score, train
+from seqdiff.cli import evaluate, genomes, import_, infill, sample, score, train
 from seqdiff.errors import SeqdiffError
 from seqdiff.files import explain
 
@@ -71,6 +71,7 @@ app.command("infill")(guarded(infill.command))
 app.command("score")(guarded(score.command))
 app.command("sample")(guarded(sample.command))
 app.command("evaluate")(guarded(evaluate.command))
+app.command("import")(guarded(import_.command))
 genomes_app = typer.Typer(help="Genomes that seqdiff knows by name.", no_args_is_help=True, rich_markup_mode=None)
 genomes_app.command("list")(guarded(genomes.list_genomes))
 genomes_app.command("fetch")(guarded(genomes.fetch_genome))

@@ -1,0 +1,31 @@
+"""What an import comes to, and how it becomes a run directory: whole or not at all."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from seqdiff.checkpoint import Provenance, RunFolder
+from seqdiff.files import appearing
+from seqdiff.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network from elsewhere: `weights` has the names and shapes of what `recipe.denoiser` builds."""
+
+    recipe: Recipe
+    weights: dict[str, Tensor]
+    source: str
+    """Where the weights come from, for people."""
+    remarks: tuple[str, ...]
+    """What the recipe says that the source does not; at the head of recipe.yaml."""
+
+    def write(self, run: str | Path) -> None:
+        """Make it the run directory `run`. DataError when there is something already, or it cannot be written."""
+        data = self.recipe.data
+        provenance = Provenance(data.alphabet.name, data.context, f"unknown: {self.source}", data_checksum="", step=0)
+        with appearing(run) as temporary:
+            folder = RunFolder(temporary)
+            folder.write_recipe(self.recipe, remarks=(f"Weights: {self.source}", *self.remarks))
+            folder.write_weights(self.weights, provenance)
