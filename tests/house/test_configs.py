@@ -27,3 +27,33 @@ def test_the_demo_is_small_enough_to_ship():
     loaded = recipe.load("demo")
     network = loaded.denoiser.build(loaded.data.alphabet.size)
     assert 4 * sum(p.numel() for p in network.parameters()) < 3_000_000
+
+
+def test_the_fine_tuning_of_hg38_goes_on_from_its_masked_language_model():
+    """MDLM's recipe for hg38: the second recipe takes the run that the first one makes by default, and its network."""
+    first, then = recipe.load("hg38-mlm"), recipe.load("hg38-finetune")
+    assert then.training.start.parts[-2:] == ("runs", first.name)
+    assert then.denoiser == first.denoiser
+    assert (first.process.selected, first.process.masked, first.process.random) == (0.15, 0.8, 0.1)
+    assert (first.training.steps, first.training.learning_rate) == (10_000, 8e-3)
+    assert (then.training.steps, then.training.learning_rate) == (50_000, 1e-3)
+    assert not first.process.bounds_likelihood
+    assert then.process.bounds_likelihood
+
+
+@pytest.mark.parametrize("name", [name for name in recipe.names() if name.startswith("hg38")])
+def test_every_hg38_recipe_has_the_published_schedule(name):
+    loaded = recipe.load(name)
+    training = loaded.training
+    assert loaded.data.context * training.batch_size == 2**20
+    assert training.warmup_steps * 10 == training.steps
+    assert (training.final_learning_rate, training.weight_decay, training.clip) == (1e-4, 0.1, 1.0)
+    assert (training.betas, loaded.seed) == ((0.9, 0.95), 2222)
+
+
+def test_hg38_131k_is_the_published_network():
+    loaded = recipe.load("hg38-131k")
+    network = loaded.denoiser.build(4)
+    parameters = sum(p.numel() for p in network.parameters())
+    assert loaded.data.context == 131_072
+    assert parameters == pytest.approx(7.73e6, rel=0.01)
