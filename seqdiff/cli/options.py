@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seqdiff import allocator
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ SamplerSettings = Annotated[
 
 
 def start(*, threads: int | None, quiet: bool, verbose: bool) -> None:
-    """Set the number of threads and what is said on stderr."""
+    """Set the number of threads, what becomes of freed memory, and what is said on stderr."""
+    allocator.keep_freed()
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
         import torch  # only now: `--help` does not wait for it
