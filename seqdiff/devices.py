@@ -1,6 +1,7 @@
 """Where tensors are computed: a device by name, the number of threads, what a precision may be."""
 
 import logging
+import platform
 
 import torch
 
@@ -36,10 +37,26 @@ def make_deterministic(device: torch.device) -> None:
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """The dtype of autocast, or None for plain float32. bfloat16 on a CPU is slower, so it falls back, loudly."""
+    """The dtype of autocast, or None for plain float32, to which bfloat16 falls back, loudly, where it is emulated.
+
+    A CPU with bfloat16 of its own trained the transformer (.7M and 3.2M parameters) 1.6 times and the convolution
+    (.45M) 1.4 times as fast as in float32; on one without, everything took 9.7 times as long.
+    """
     if precision == "float32":
         return None
-    if device.type == "cpu":
-        logger.warning("precision bfloat16 is for GPUs; on this CPU the run uses float32")
+    if device.type == "cpu" and not has_bfloat16():
+        logger.warning(
+            "precision bfloat16 is emulated on this CPU, many times slower than float32: the run uses float32"
+        )
         return None
     return torch.bfloat16
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 itself: AVX-512 BF16 or AMX on x86, BF16 on Arm."""
+    # oneDNN's own answer (mkldnn._is_mkldnn_bf16_supported) is yes for every AVX-512, where it emulates.
+    if platform.machine() in ("aarch64", "arm64"):
+        return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    # torch has no public name for it in every version: where these are missing, float32 is the safe answer.
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(supported() for supported in asked if supported)

@@ -53,7 +53,7 @@ class Training(Config):
     save_every: Annotated[int, Field(ge=1)] = 1000
     log_every: Annotated[int, Field(ge=1)] = 10
     precision: Literal["float32", "bfloat16"] = "float32"
-    """`bfloat16` is autocast on GPUs; logits and loss stay float32."""
+    """`bfloat16` is autocast on GPUs, and on CPUs that have it; logits and loss stay float32."""
     compile: bool = False
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,9 +17,46 @@ def test_a_device_that_is_not_here_is_wrong_usage(name):
         devices.find(name)
 
 
-def test_bfloat16_on_a_cpu_falls_back_and_says_so(caplog):
-    with caplog.at_level(logging.WARNING, "seqdiff"):
-        assert devices.autocast_dtype("bfloat16", torch.device("cpu")) is None
-    assert "float32" in caplog.text
-    assert devices.autocast_dtype("bfloat16", torch.device("cuda")) == torch.bfloat16
-    assert devices.autocast_dtype("float32", torch.device("cuda")) is None
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+def test_bfloat16_that_a_cpu_emulates_falls_back_and_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(devices, "has_bfloat16", lambda: False)
+    assert devices.autocast_dtype("bfloat16", CPU) is None
+    assert "the run uses float32" in caplog.text
+    assert devices.autocast_dtype("bfloat16", GPU) == torch.bfloat16
+
+
+def test_bfloat16_of_the_cpus_own_is_used(monkeypatch, caplog):
+    monkeypatch.setattr(devices, "has_bfloat16", lambda: True)
+    assert devices.autocast_dtype("bfloat16", CPU) == torch.bfloat16
+    assert not caplog.text
+
+
+def test_float32_is_no_autocast():
+    assert devices.autocast_dtype("float32", CPU) is None
+    assert devices.autocast_dtype("float32", GPU) is None
+
+
+@pytest.mark.parametrize(
+    ("machine", "avx512_bf16", "amx", "onednn", "has"),
+    [
+        ("x86_64", False, False, True, False),  # AVX-512 without BF16: oneDNN says yes and emulates
+        ("x86_64", True, False, True, True),
+        ("x86_64", False, True, True, True),
+        ("aarch64", False, False, True, True),
+        ("aarch64", False, False, False, False),
+    ],
+)
+def test_what_multiplies_bfloat16(monkeypatch, machine, avx512_bf16, amx, onednn, has):
+    monkeypatch.setattr(devices.platform, "machine", lambda: machine)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: onednn)
+    assert devices.has_bfloat16() == has
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no /proc/cpuinfo")
+def test_this_cpu_is_what_the_system_says():
+    flags = Path("/proc/cpuinfo").read_text().split()
+    assert devices.has_bfloat16() == bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
