@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqdiff import __version__
-from seqdiff.cli import evaluate, genomes, import_, infill, sample, score, train
+from seqdiff.cli import doctor, evaluate, genomes, import_, infill, sample, score, train
 from seqdiff.errors import SeqdiffError
 from seqdiff.files import explain
 
@@ -72,6 +72,7 @@ app.command("score")(guarded(score.command))
 app.command("sample")(guarded(sample.command))
 app.command("evaluate")(guarded(evaluate.command))
 app.command("import")(guarded(import_.command))
+app.command("doctor")(guarded(doctor.command))
 genomes_app = typer.Typer(help="Genomes that seqdiff knows by name.", no_args_is_help=True, rich_markup_mode=None)
 genomes_app.command("list")(guarded(genomes.list_genomes))
 genomes_app.command("fetch")(guarded(genomes.fetch_genome))
@@ -79,17 +80,11 @@ genomes_app.command("index")(guarded(genomes.index_genome))
 app.add_typer(genomes_app, name="genomes")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"seqdiff {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _program(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit; more with -v.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", help="With --version: what it runs on as well.")] = False,
 ) -> None:
     """Masked diffusion models for DNA: train on FASTA, fill gaps, score with honest likelihoods.
 
@@ -97,6 +92,15 @@ def _program(
 
     Example: seqdiff infill --fasta genome.fa -o filled.fa
     """
+    if version:
+        print(f"seqdiff {__version__}")
+        if verbose:
+            guarded(lambda: print(doctor.brief()))()
+        raise typer.Exit
+    if verbose:
+        context.fail("-v belongs behind the command, or to --version")
+    if context.invoked_subcommand is None:
+        context.fail("Missing command.")
 
 
 def main() -> None:
