@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float, Int
 from pydantic import model_validator
 from torch import Tensor
 
-from seqdiff.denoisers.mamba import BiMamba, MambaDenoiser
+from seqdiff.denoisers.mamba import BiMamba, MambaDenoiser, pads
+from seqdiff.denoisers.residual import add_norm
 from seqdiff.errors import ConfigError
 
 
@@ -79,11 +80,17 @@ class CaduceusDenoiser(MambaDenoiser):
     def trunk(self, h: Float[Tensor, "B L D"], present: Bool[Tensor, "B L"], time: None) -> Float[Tensor, "B L D"]:
         if not self.swap:
             return super().trunk(h, present, time)
-        inside = present.unsqueeze(-1).to(h.dtype)
+        inside, stream = pads(present, h.dtype), None
         for layer in self.layers:
             # Strand one goes on with strand two read backwards, channels too, and the other way round.
-            h = layer(h.unflatten(0, (2, -1)).flip(0, 2, 3).flatten(0, 1), inside)
-        return self.norm_f(h)
+            h, stream = other_strand(h), other_strand(stream)
+            h, stream = self.apply_layer(layer, h, stream, inside)
+        return add_norm(h, stream, self.norm_f.weight)[0]
+
+
+def other_strand(h: Float[Tensor, "2*B L D"] | None) -> Float[Tensor, "2*B L D"] | None:
+    """The strands exchanged, each read in the other's direction and with its channels in the other order."""
+    return None if h is None else h.unflatten(0, (2, -1)).flip(0, 2, 3).flatten(0, 1)
 
 
 def both_strands(tokens: Int[Tensor, "B L"], symbols: int) -> Int[Tensor, "2*B L"]:

@@ -8,14 +8,15 @@ import math
 from typing import Annotated, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from seqdiff.denoisers.denoiser import Denoiser, Network
 from seqdiff.denoisers.layers import initialise
-from seqdiff.denoisers.scan import selective_scan
+from seqdiff.denoisers.residual import EPSILON, add_norm
+from seqdiff.denoisers.scan import Direction, mix
 
 
 class BiMamba(Network):
@@ -31,6 +32,9 @@ class BiMamba(Network):
     """Taps of the causal convolution before the scan."""
     expansion: Annotated[int, Field(ge=1)] = 2
     """Channels of the scan, in widths."""
+    checkpoint: bool = False
+    """Keep of each layer its input alone in training, and compute the layer again in the backward pass: less than
+    half the memory for a third more time."""
     tie_embedding: bool = False
     """Use the embedding of a symbol as its row of the head, as the published Caduceus does. The head then
     does not start at zero, and the first loss is not ln K."""
@@ -51,83 +55,85 @@ class MambaDenoiser(Denoiser):
 
     def __init__(self, settings: BiMamba, symbols: int):
         super().__init__(symbols, settings.width, tie_embedding=settings.tie_embedding)
+        self.checkpoint = settings.checkpoint
         self.layers = nn.ModuleList(Layer(settings) for _ in range(settings.depth))
-        self.norm_f = nn.RMSNorm(settings.width, eps=1e-5)
+        self.norm_f = nn.RMSNorm(settings.width, eps=EPSILON)
         initialise(self, settings.depth)
 
     def trunk(self, h: Float[Tensor, "B L D"], present: Bool[Tensor, "B L"], time: None) -> Float[Tensor, "B L D"]:
-        inside = present.unsqueeze(-1).to(h.dtype)
+        inside = pads(present, h.dtype)
+        stream = None
         for layer in self.layers:
-            h = layer(h, inside)
-        return self.norm_f(h)
+            h, stream = self.apply_layer(layer, h, stream, inside)
+        return add_norm(h, stream, self.norm_f.weight)[0]
+
+    def apply_layer(self, layer: "Layer", *inputs: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The layer, or with `checkpoint` a layer that is forgotten and computed again when its gradient is."""
+        if self.checkpoint and torch.is_grad_enabled():
+            return checkpoint(layer, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return layer(*inputs)
 
 
 class Layer(nn.Module):
-    """h + mixer(norm(h))."""
+    """The residual stream with the update before added, and the next update: mixer(norm(stream))."""
 
     def __init__(self, settings: BiMamba):
         super().__init__()
-        self.norm = nn.RMSNorm(settings.width, eps=1e-5)
+        self.norm = nn.RMSNorm(settings.width, eps=EPSILON)
         self.mixer = Mixer(settings)
 
-    def forward(self, h: Float[Tensor, "B L D"], inside: Float[Tensor, "B L 1"]) -> Float[Tensor, "B L D"]:
-        return h + self.mixer(self.norm(h), inside)
+    def forward(
+        self,
+        update: Float[Tensor, "B L D"],
+        stream: Float[Tensor, "B L D"] | None,
+        inside: Float[Tensor, "B L 1"] | None,
+    ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B L D"]]:
+        h, stream = add_norm(update, stream, self.norm.weight)
+        return self.mixer(h, inside), stream
 
 
 class Mixer(nn.Module):
     """fwd(h) + flip(rev(flip h)): the sum of both directions, without a flip.
 
-    Schiff et al. 2024 (Caduceus, arXiv:2403.03234), sec. 3.1 "BiMamba". `out_proj` is linear, so the sum of the
-    directions goes through it once.
+    Schiff et al. 2024 (Caduceus, arXiv:2403.03234), sec. 3.1 "BiMamba". The directions share in_proj and out_proj,
+    which are linear, so each is computed once.
     """
 
     def __init__(self, settings: BiMamba):
         super().__init__()
         inner = settings.expansion * settings.width
         self.in_proj = nn.Linear(settings.width, 2 * inner, bias=False)
-        self.mamba_fwd = Direction(settings, reverse=False)
-        self.mamba_rev = Direction(settings, reverse=True)
+        self.mamba_fwd = Mamba1(settings)
+        self.mamba_rev = Mamba1(settings)
         self.out_proj = nn.Linear(inner, settings.width, bias=False)
 
-    def forward(self, h: Float[Tensor, "B L D"], inside: Float[Tensor, "B L 1"]) -> Float[Tensor, "B L D"]:
-        h = h * inside
-        # Two products, so that x and z each lie whole in memory.
-        x, z = (F.linear(h, part) for part in self.in_proj.weight.chunk(2))
-        return self.out_proj(self.mamba_fwd(x, z, inside) + self.mamba_rev(x, z, inside))
+    def forward(self, h: Float[Tensor, "B L D"], inside: Float[Tensor, "B L 1"] | None) -> Float[Tensor, "B L D"]:
+        return mix(
+            self.in_proj(h), inside, self.mamba_fwd.direction(), self.mamba_rev.direction(), self.out_proj.weight
+        )
 
 
-class Direction(nn.Module):
-    """The selective state space of one direction: causal convolution, step sizes and B, C from x, scan, gate.
+class Mamba1(nn.Module):
+    """What a direction has of its own: causal convolution, step sizes and B, C from x, decay rates, skip."""
 
-    What enters the scan is set to zero at pads, so its state stays exactly zero until the first real position.
-    """
-
-    def __init__(self, settings: BiMamba, *, reverse: bool):
+    def __init__(self, settings: BiMamba):
         super().__init__()
         inner, states = settings.expansion * settings.width, settings.states
-        self.rank = math.ceil(settings.width / 16)
-        self.reverse = reverse
+        rank = math.ceil(settings.width / 16)
         self.conv1d = nn.Conv1d(inner, inner, settings.kernel, groups=inner)
-        self.x_proj = nn.Linear(inner, self.rank + 2 * states, bias=False)
-        self.dt_proj = nn.Linear(self.rank, inner)
+        self.x_proj = nn.Linear(inner, rank + 2 * states, bias=False)
+        self.dt_proj = nn.Linear(rank, inner)
         self.A_log = nn.Parameter(torch.arange(1.0, states + 1).log().repeat(inner, 1))
         self.D = nn.Parameter(torch.ones(inner))
 
-    def forward(
-        self, x: Float[Tensor, "B L E"], z: Float[Tensor, "B L E"], inside: Float[Tensor, "B L 1"]
-    ) -> Float[Tensor, "B L E"]:
-        x = F.silu(self.causal(x)) * inside
-        low_rank, B, C = self.x_proj(x).split([self.rank, *[self.A_log.shape[1]] * 2], -1)
-        step = F.linear(low_rank, self.dt_proj.weight)
-        x, step, z, B, C = (part.transpose(1, 2) for part in (x, step, z, B, C))
-        A = -torch.exp(self.A_log)
-        y = selective_scan(x, step, A, B, C, self.D, z, self.dt_proj.bias, True, reverse=self.reverse)
-        return y.transpose(1, 2)
+    def direction(self) -> Direction:
+        """The parameters as the scan takes them."""
+        conv, steps = self.conv1d, self.dt_proj
+        return Direction(conv.weight, conv.bias, self.x_proj.weight, steps.weight, steps.bias, self.A_log, self.D)
 
-    def causal(self, x: Float[Tensor, "B L E"]) -> Float[Tensor, "B L E"]:
-        """Each position with the `kernel - 1` before it in the direction of reading, channels last."""
-        past, weight = self.conv1d.kernel_size[0] - 1, self.conv1d.weight
-        x = F.pad(x, (0, 0, 0, past) if self.reverse else (0, 0, past, 0))
-        kernel = (weight.flip(-1) if self.reverse else weight).unsqueeze(2)
-        image = F.conv2d(x.transpose(1, 2).unsqueeze(2), kernel, self.conv1d.bias, groups=len(weight))
-        return image.squeeze(2).transpose(1, 2)
+
+def pads(present: Bool[Tensor, "B L"], dtype: torch.dtype) -> Float[Tensor, "B L 1"] | None:
+    """1 at real positions and 0 at pads, or None without pads, where that can be known without waiting."""
+    if present.device.type == "cpu" and not torch.compiler.is_compiling() and present.all():
+        return None
+    return present.unsqueeze(-1).to(dtype)
