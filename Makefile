@@ -37,8 +37,11 @@ bench: setup ## measure speed against named rivals; prints ratios
 	$(BIN)/python tests/benchmarks/bench_genome.py encode
 	$(BIN)/python tests/benchmarks/bench_training.py
 	$(BIN)/python tests/benchmarks/bench_scan.py
+	$(BIN)/python tests/benchmarks/bench_scan.py --keep-freed
 	$(BIN)/python tests/benchmarks/bench_caduceus.py step
+	$(BIN)/python tests/benchmarks/bench_caduceus.py step --keep-freed
 	$(BIN)/python tests/benchmarks/bench_caduceus.py bound
+	$(BIN)/python tests/benchmarks/bench_length.py
 
 pictures: setup ## draw the README's pictures again
 	$(BIN)/python docs/pictures.py

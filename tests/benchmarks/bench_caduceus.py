@@ -4,7 +4,9 @@ python tests/benchmarks/bench_caduceus.py step    times as fast as the published
 python tests/benchmarks/bench_caduceus.py bound   the share reached of the bound of rates.py, and where the time goes
 
 A step is forward, cross-entropy of the masked letters, backward and fused AdamW, in float32. Contenders take turns in
-one run; ratios are taken within a round. The scan alone is in bench_scan.py, cost against length in bench_length.py.
+one run; ratios are taken within a round. For the bound the network has the memory that seqdiff's commands have, for
+the comparison only with --keep-freed, and then the rival has it too. The scan alone is in bench_scan.py, cost against
+length in bench_length.py.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from importlib.metadata import version
 import torch
 from bench_scan import available, mambapy_scan, relative
 from published import published_ps
-from rounds import interleaved, machine, ratio, summary
+from rounds import interleaved, machine, prepare, ratio, summary
 from training import Training, caduceus, spent
 
 from seqdiff.denoisers import paths
@@ -90,9 +92,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of one turn, at least one step")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--keep-freed", action="store_true", help="give both the memory that seqdiff's commands have")
     options = vars(parser.parse_args())
-    torch.set_num_threads(options.pop("threads"))
-    {"step": step, "bound": bound}[options.pop("what")](**options)
+    what = {"step": step, "bound": bound}[options.pop("what")]
+    prepare(options.pop("threads"), keep_freed=options.pop("keep_freed") or what is bound)
+    what(**options)
 
 
 if __name__ == "__main__":

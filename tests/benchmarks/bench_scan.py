@@ -12,7 +12,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from published import sequential
-from rounds import interleaved, machine, milliseconds, ratio
+from rounds import interleaved, machine, milliseconds, prepare, ratio
 from torch import Tensor
 
 from seqdiff.denoisers import paths
@@ -115,8 +115,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.3, help="of one turn, at least one call")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--keep-freed", action="store_true", help="give both the memory that seqdiff's commands have")
     options = vars(parser.parse_args())
-    torch.set_num_threads(options.pop("threads"))
+    prepare(options.pop("threads"), keep_freed=options.pop("keep_freed"))
     for length in options.pop("lengths"):
         compare(length, **options)
 
