@@ -52,14 +52,14 @@ def fused(update, stream, weight):
 @torch.library.custom_op(
     "seqdiff::add_norm_backward",
     mutates_args=(),
-    schema="(Tensor total, Tensor weight, Tensor scales, Tensor dnormed, Tensor dtotal) -> (Tensor, Tensor)",
+    schema="(Tensor total, Tensor weight, Tensor scales, Tensor? dnormed, Tensor? dtotal) -> (Tensor, Tensor)",
 )
 def fused_backward(total, weight, scales, dnormed, dtotal):
     """Gradients of the sum, which is that of both its terms, and of the weight."""
     from seqdiff.denoisers.kernels import norm
     from seqdiff.denoisers.kernels.launch import run
 
-    dnormed, dtotal = dnormed.contiguous(), dtotal.contiguous()
+    dnormed, dtotal = (torch.zeros_like(total) if t is None else t.contiguous() for t in (dnormed, dtotal))
     width = total.shape[-1]
     rows = total.numel() // width
     tasks = -(-rows // norm.SLAB)
@@ -87,6 +87,7 @@ def _(total, weight, scales, dnormed, dtotal):
 
 
 def _keep(ctx, inputs, output):
+    ctx.set_materialize_grads(False)
     ctx.has_stream = inputs[1] is not None
     ctx.save_for_backward(output[1], inputs[2], output[2])
 

@@ -1,18 +1,26 @@
-"""The causal depthwise convolution of up to TAPS taps with SiLU, and its gradients, fused.
+"""The causal depthwise convolutions of both directions with SiLU, and their gradients, fused.
 
-    p_t = bias + sum over k of w_k x_{t - (TAPS - 1) + k}        y_t = silu(p_t)
+Of at most TAPS taps; from the left, and from the right:
 
-with x zero before the start, read from the left or from the right. Memory is ordered (rows, L, channels). A task is
-one row and one piece of SLAB positions. Weights are (TAPS, channels), shorter kernels with zeros in front.
+    p_t = bias + sum over k of w_k x_{t - 3 + k}        p'_t = bias' + sum over k of w'_k x_{t + 3 - k}
+    y_t = silu(p_t)                                      y'_t = silu(p'_t)
+
+with x zero beyond both ends, and read once for the two. Memory is ordered (rows, L, channels). A task is one row and
+one piece of SLAB positions. Weights are (TAPS, channels), shorter kernels with zeros in front.
 """
 
 from seqdiff.denoisers.kernels.compiled import arguments, kernel, taken
 from seqdiff.denoisers.kernels.vectors import FLOAT, LANES, Row, fma, inlined, sigmoid
 
 TAPS = 4
-SLAB = 128
-"""Positions a task; a slab of gradients (SLAB, channels) should stay in the cache."""
+SLAB = 64
+"""Positions a task; two slabs of gradients (SLAB, channels) should stay in the cache."""
 VECTOR = FLOAT * LANES
+
+
+@inlined
+def _zero(to: Row):
+    to[0] = to[0].same(0)
 
 
 @inlined
@@ -37,16 +45,8 @@ def _weighted(taps, weight, wide, bias, count):
 
 
 @inlined
-def _spread_back(dx: Row, g0: Row, g1: Row, g2: Row, g3: Row, weight: Row, wide: int, add: int, count: int):
-    """The gradient of x_t: that of p_t, p_{t+1}, ... through the taps, added to what is there if `add` is 1."""
-    total = dx.first(add)
-    for k, g in enumerate((g3, g2, g1, g0)):
-        total = fma(g[0], weight.down(wide, k).first(count), total)
-    dx.set_first(count, total)
-
-
-@inlined
 def _gather(dweight: Row, wide: int, dbias: Row, x0: Row, x1: Row, x2: Row, x3: Row, g: Row, count: int):
+    """Add what one position gives to the gradients of weight and bias."""
     gradient = g[0]
     for k, x in enumerate((x0, x1, x2, x3)):
         row = dweight.down(wide, k)
@@ -55,84 +55,105 @@ def _gather(dweight: Row, wide: int, dbias: Row, x0: Row, x1: Row, x2: Row, x3: 
 
 
 @inlined
-def _zero(to: Row):
-    to[0] = to[0].same(0)
+def _spread_back(dx: Row, g: Row, weight: Row, other: Row, other_weight: Row, padded: int, wide: int, count: int):
+    """The gradient of x_t: those of p_t, p_{t+1}, ... and of p'_t, p'_{t-1}, ... through the taps."""
+    total = dx[0].same(0)
+    for k in range(TAPS):
+        total = fma(g.down(padded, TAPS - 1 - k)[0], weight.down(wide, k).first(count), total)
+        total = fma(other.down(padded, k + 1 - TAPS)[0], other_weight.down(wide, k).first(count), total)
+    dx.set_first(count, total)
 
 
 @kernel
 def forward(shared):
-    (tasks, scratch, scratch_size, length, channels, backwards, x, x_row, x_step, weight, bias, y) = arguments(
-        shared, 12
-    )
+    (tasks, scratch, scratch_size, length, channels, x, x_row, x_step, w, bias, other_w, other_bias, y,
+     other_y) = arguments(shared, 14)  # fmt: skip
     nothing = scratch + taken(shared, 1) * scratch_size
     for c in range(0, channels, LANES):
         _zero(nothing + FLOAT * c)
-    slabs, way = -(-length // SLAB), -1 if backwards else 1
-    step, wide = FLOAT * x_step * way, FLOAT * channels
+    slabs = -(-length // SLAB)
+    step, wide = FLOAT * x_step, FLOAT * channels
     while True:
         task = taken(shared, 0)
         if task >= tasks:
             return
         row, slab = task // slabs, task % slabs
-        for i in range(slab * SLAB, min((slab + 1) * SLAB, length)):
-            t = length - 1 - i if backwards else i
-            x3 = x + FLOAT * (row * x_row + t * x_step)
-            x2 = x3 - step if i >= 1 else nothing
-            x1 = x3 - 2 * step if i >= 2 else nothing
-            x0 = x3 - 3 * step if i >= 3 else nothing
-            to = y + (row * length + t) * wide
+        for t in range(slab * SLAB, min((slab + 1) * SLAB, length)):
+            here = x + FLOAT * row * x_row + t * step
+            l1 = here - step if t >= 1 else nothing
+            l2 = here - 2 * step if t >= 2 else nothing
+            l3 = here - 3 * step if t >= 3 else nothing
+            r1 = here + step if t + 1 < length else nothing
+            r2 = here + 2 * step if t + 2 < length else nothing
+            r3 = here + 3 * step if t + 3 < length else nothing
+            at = (row * length + t) * wide
             for c in range(0, channels, LANES):
-                o = FLOAT * c
-                _convolve(to + o, x0 + o, x1 + o, x2 + o, x3 + o, weight + o, wide, bias + o, channels - c)
+                o, n = FLOAT * c, channels - c
+                _convolve(y + at + o, l3 + o, l2 + o, l1 + o, here + o, w + o, wide, bias + o, n)
+                _convolve(other_y + at + o, r3 + o, r2 + o, r1 + o, here + o, other_w + o, wide, other_bias + o, n)
 
 
 @kernel
 def backward(shared):
-    (tasks, scratch, scratch_size, length, channels, backwards, x, x_row, x_step, weight, bias, dy, dy_row, dy_step,
-     dx, dx_row, dx_step, add, dweight, dbias) = arguments(shared, 20)  # fmt: skip
+    (tasks, scratch, scratch_size, length, channels, x, x_row, x_step, w, bias, other_w, other_bias, dy, other_dy,
+     dx, dx_row, dx_step, dw, other_dw, dbias, other_dbias) = arguments(shared, 21)  # fmt: skip
     nothing = scratch + taken(shared, 1) * scratch_size
     padded = -(-channels // LANES) * VECTOR
+    # Slopes at t of a slab stand at row TAPS - 1 + t - start.
     slope = nothing + padded
+    other = slope + (SLAB + 2 * TAPS) * padded
     for o in range(0, padded, VECTOR):
         _zero(nothing + o)
-    slabs, way = -(-length // SLAB), -1 if backwards else 1
-    step, wide = FLOAT * x_step * way, FLOAT * channels
+    slabs = -(-length // SLAB)
+    step, wide = FLOAT * x_step, FLOAT * channels
     while True:
         task = taken(shared, 0)
         if task >= tasks:
             return
         row, slab = task // slabs, task % slabs
         start, stop = slab * SLAB, min((slab + 1) * SLAB, length)
-        mine, mine_bias = dweight + task * TAPS * padded, dbias + task * padded
         for o in range(0, TAPS * padded, VECTOR):
-            _zero(mine + o)
+            _zero(dw + task * TAPS * padded + o)
+            _zero(other_dw + task * TAPS * padded + o)
         for o in range(0, padded, VECTOR):
-            _zero(mine_bias + o)
-        for i in range(start, stop + TAPS - 1):
-            here = slope + (i - start) * padded
-            if i >= length:
+            _zero(dbias + task * padded + o)
+            _zero(other_dbias + task * padded + o)
+        for t in range(start - TAPS + 1, stop + TAPS - 1):
+            g = slope + (TAPS - 1 + t - start) * padded
+            q = other + (TAPS - 1 + t - start) * padded
+            if t < 0 or t >= length:
                 for o in range(0, padded, VECTOR):
-                    _zero(here + o)
+                    _zero(g + o)
+                    _zero(q + o)
                 continue
-            t = length - 1 - i if backwards else i
-            x3 = x + FLOAT * (row * x_row + t * x_step)
-            x2 = x3 - step if i >= 1 else nothing
-            x1 = x3 - 2 * step if i >= 2 else nothing
-            x0 = x3 - 3 * step if i >= 3 else nothing
-            from_ = dy + FLOAT * (row * dy_row + t * dy_step)
+            here = x + FLOAT * row * x_row + t * step
+            l1 = here - step if t >= 1 else nothing
+            l2 = here - 2 * step if t >= 2 else nothing
+            l3 = here - 3 * step if t >= 3 else nothing
+            r1 = here + step if t + 1 < length else nothing
+            r2 = here + 2 * step if t + 2 < length else nothing
+            r3 = here + 3 * step if t + 3 < length else nothing
+            at = (row * length + t) * wide
+            mine = start <= t < stop
             for c in range(0, channels, LANES):
-                o, count = FLOAT * c, channels - c
-                _slope(here + o, x0 + o, x1 + o, x2 + o, x3 + o, weight + o, wide, bias + o, from_ + o, count)
-                if i < stop:
-                    _gather(mine + o, padded, mine_bias + o, x0 + o, x1 + o, x2 + o, x3 + o, here + o, count)
-        for i in range(start, stop):
-            t = length - 1 - i if backwards else i
-            here = slope + (i - start) * padded
+                o, n = FLOAT * c, channels - c
+                if t >= start:
+                    _slope(g + o, l3 + o, l2 + o, l1 + o, here + o, w + o, wide, bias + o, dy + at + o, n)
+                if t < stop:
+                    _slope(q + o, r3 + o, r2 + o, r1 + o, here + o, other_w + o, wide, other_bias + o,
+                           other_dy + at + o, n)  # fmt: skip
+                if mine:
+                    d = task * padded + o
+                    _gather(dw + (TAPS - 1) * task * padded + d, padded, dbias + d, l3 + o, l2 + o, l1 + o, here + o,
+                            g + o, n)  # fmt: skip
+                    _gather(other_dw + (TAPS - 1) * task * padded + d, padded, other_dbias + d, r3 + o, r2 + o, r1 + o,
+                            here + o, q + o, n)  # fmt: skip
+        for t in range(start, stop):
+            at = (TAPS - 1 + t - start) * padded
             to = dx + FLOAT * (row * dx_row + t * dx_step)
             for c in range(0, channels, LANES):
-                o, count = FLOAT * c, channels - c
-                _spread_back(to + o, here + o, here + padded + o, here + 2 * padded + o, here + 3 * padded + o,
-                             weight + o, wide, count * add, count)  # fmt: skip
+                o = FLOAT * c
+                _spread_back(to + o, slope + at + o, w + o, other + at + o, other_w + o, padded, wide, channels - c)
 
 
 def padded(channels: int) -> int:
@@ -142,4 +163,4 @@ def padded(channels: int) -> int:
 
 def scratch(channels: int) -> int:
     """Bytes a worker needs."""
-    return FLOAT * padded(channels) * (SLAB + TAPS)
+    return FLOAT * padded(channels) * (1 + 2 * (SLAB + 2 * TAPS))

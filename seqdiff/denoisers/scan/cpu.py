@@ -205,11 +205,12 @@ def fused_scan(u, delta, A, B, C, D, z, bias, state, soft, reverse, keep):
     "seqdiff::fused_scan_backward",
     mutates_args=(),
     schema="(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? bias, Tensor kept,"
-    " Tensor y, Tensor dout, Tensor dlast, bool soft, bool reverse)"
+    " Tensor y, Tensor? dout, Tensor? dlast, bool soft, bool reverse)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def fused_scan_backward(u, delta, A, B, C, D, z, bias, kept, y, dout, dlast, soft, reverse):
     """Gradients of u, delta, A, B, C, D, z, bias and the initial state."""
+    dout = torch.zeros_like(u) if dout is None else dout
     u, delta, B, C, dout = map(_inner, (u, delta, B, C, dout))
     dz = u.new_empty(0)
     if z is not None:
@@ -275,8 +276,9 @@ def fused_mix(xz, inside, *rest):
     x, z = xz.chunk(2, -1)
     if inside is not None:
         x = x * inside
-    scans = [_one_way(x, inside, Direction(*parameters[i : i + 7]), i > 0, keep) for i in (0, 7)]
-    (first, *of_forward), (second, *of_backward) = scans
+    ways = Direction(*parameters[:7]), Direction(*parameters[7:])
+    of_ways = [_one_way(u, way, i > 0, keep) for i, (u, way) in enumerate(zip(_convolved(x, inside, *ways), ways))]
+    (first, *of_forward), (second, *of_backward) = of_ways
     out = torch.empty_like(first)
     _gate(first, second, z, out)
     if not keep:
@@ -284,75 +286,81 @@ def fused_mix(xz, inside, *rest):
     return out, x.new_empty(0) if inside is None else x, first, *of_forward, *of_backward
 
 
-def _one_way(x, inside, direction: Direction, reverse: bool, keep: bool):
-    """y before the gate, the convolved x, [dt | B | C], and the kept states."""
+def _convolved(x, inside, forward: Direction, backward: Direction) -> list[Tensor]:
+    """What enters the scan in each direction."""
     rows, length, channels = x.shape
-    taps = _taps(direction.conv_weight)
-    convolved = x.new_empty(rows, length, channels)
-    run(
-        convolution.forward, rows * -(-length // convolution.SLAB), convolution.scratch(channels),
-        length, channels, int(reverse), *_rows(x), taps, direction.conv_bias, convolved,
-    )  # fmt: skip
-    if inside is not None:
-        convolved *= inside
-    lines = F.linear(convolved, direction.x_proj)
-    low, B, C = lines.split(direction.sizes, -1)
-    y, _, kept = scan_forward(
-        convolved, low, direction.A, B, C, direction.D, direction.dt_bias, direction.dt_proj, None, True, reverse, keep
-    )
-    return y, convolved, lines, kept
+    out = [x.new_empty(rows, length, channels) for _ in range(2)]
+    weights = (w for way in (forward, backward) for w in (_taps(way.conv_weight), way.conv_bias))
+    tasks = rows * -(-length // convolution.SLAB)
+    run(convolution.forward, tasks, convolution.scratch(channels), length, channels, *_rows(x), *weights, *out)
+    return out if inside is None else [u.mul_(inside) for u in out]
+
+
+def _one_way(u, way: Direction, reverse: bool, keep: bool):
+    """The output of a direction before the gate, what entered its scan, [dt | B | C], and the kept states."""
+    lines = F.linear(u, way.x_proj)
+    low, B, C = lines.split(way.sizes, -1)
+    y, _, kept = scan_forward(u, low, way.A, B, C, way.D, way.dt_bias, way.dt_proj, None, True, reverse, keep)
+    return y, u, lines, kept
 
 
 @torch.library.custom_op(
     "seqdiff::fused_mix_backward",
     mutates_args=(),
-    schema=f"(Tensor dout, Tensor xz, Tensor? inside, {_MIX}, Tensor x, Tensor y, Tensor xf, Tensor lf, Tensor kf,"
-    " Tensor xb, Tensor lb, Tensor kb) -> (" + ", ".join(["Tensor"] * 15) + ")",
+    schema=f"(Tensor dout, Tensor xz, Tensor? inside, {_MIX}, Tensor x, Tensor y, Tensor uf, Tensor lf, Tensor kf,"
+    " Tensor ub, Tensor lb, Tensor kb) -> (" + ", ".join(["Tensor"] * 15) + ")",
 )
 def fused_mix_backward(dout, xz, inside, *rest):
     """Gradients of xz and of the parameters of both directions."""
     parameters, (x, y, *saved) = rest[:14], rest[14:]
+    ways = Direction(*parameters[:7]), Direction(*parameters[7:])
     xz = xz.contiguous()
     if inside is None:
         x = xz.chunk(2, -1)[0]
     dxz = torch.empty_like(xz)
     dx, dz = dxz.chunk(2, -1)
     dy = _gate_back(_inner(dout), y, xz.chunk(2, -1)[1], dz)
-    gradients = []
-    for way in (0, 1):
-        direction, (convolved, lines, kept) = Direction(*parameters[7 * way :][:7]), saved[3 * way :][:3]
-        gradients += _one_way_back(dy, dx, x, inside, direction, convolved, lines, kept, bool(way))
+    (du, *of_forward), (dv, *of_backward) = (
+        _one_way_back(dy, way, *saved[3 * i : 3 * i + 3], i > 0) for i, way in enumerate(ways)
+    )
+    if inside is not None:
+        du *= inside
+        dv *= inside
+    forward, backward = _convolved_back(x, du, dv, dx, *ways)
     if inside is not None:
         dx *= inside
-    return dxz, *gradients
+    return dxz, *forward, *of_forward, *backward, *of_backward
 
 
-def _one_way_back(dy, dx, x, inside, direction: Direction, convolved, lines, kept, reverse: bool):
-    """Gradients of a direction's parameters; that of x is written to `dx`, by the second direction added."""
-    low, B, C = lines.split(direction.sizes, -1)
-    A = direction.A
-    dconvolved, _, dlines, dA, dD, ddt_bias, ddt_proj, _ = scan_backward(
-        convolved, low, A, B, C, direction.D, direction.dt_bias, direction.dt_proj, kept, dy, None, True, reverse
+def _one_way_back(dy, way: Direction, u, lines, kept, reverse: bool):
+    """Gradients of what enters a direction's scan, and of x_proj, dt_proj, dt_bias, A_log and D."""
+    low, B, C = lines.split(way.sizes, -1)
+    A = way.A
+    du, _, dlines, dA, dD, dbias, ddt_proj, _ = scan_backward(
+        u, low, A, B, C, way.D, way.dt_bias, way.dt_proj, kept, dy, None, True, reverse
     )
     flat = dlines.flatten(0, 1)
-    dx_proj = flat.t() @ convolved.flatten(0, 1)
-    dconvolved.view(-1, dconvolved.shape[-1]).addmm_(flat, direction.x_proj)
-    if inside is not None:
-        dconvolved *= inside
+    dx_proj = flat.t() @ u.flatten(0, 1)
+    du.view(-1, du.shape[-1]).addmm_(flat, way.x_proj)
+    return du, dx_proj, ddt_proj.contiguous(), dbias.contiguous(), (dA * A).contiguous(), dD.contiguous()
+
+
+def _convolved_back(x, du, dv, dx, forward: Direction, backward: Direction) -> list[tuple[Tensor, Tensor]]:
+    """Gradients of the weight and the bias of each direction's convolution; that of x is written to `dx`."""
     rows, length, channels = x.shape
-    taps, tasks = _taps(direction.conv_weight), rows * -(-length // convolution.SLAB)
-    padded = convolution.padded(channels)
-    dtaps, dbias = x.new_empty(tasks, convolution.TAPS, padded), x.new_empty(tasks, padded)
+    tasks, padded = rows * -(-length // convolution.SLAB), convolution.padded(channels)
+    weights = (w for way in (forward, backward) for w in (_taps(way.conv_weight), way.conv_bias))
+    dtaps = [x.new_empty(tasks, convolution.TAPS, padded) for _ in range(2)]
+    dbias = [x.new_empty(tasks, padded) for _ in range(2)]
     run(
-        convolution.backward, tasks, convolution.scratch(channels), length, channels, int(reverse), *_rows(x), taps,
-        direction.conv_bias, *_rows(dconvolved), *_rows(dx), int(reverse), dtaps, dbias,
+        convolution.backward, tasks, convolution.scratch(channels), length, channels, *_rows(x), *weights, du, dv,
+        *_rows(dx), *dtaps, *dbias,
     )  # fmt: skip
-    size = direction.conv_weight.shape[-1]
-    dconv = dtaps.sum(0)[-size:, :channels].t().unsqueeze(1).contiguous()
-    return (
-        dconv, dbias.sum(0)[:channels].contiguous(), dx_proj, ddt_proj.contiguous(), ddt_bias.contiguous(),
-        (dA * A).contiguous(), dD.contiguous(),
-    )  # fmt: skip
+    size = forward.conv_weight.shape[-1]
+    return [
+        (taps.sum(0)[-size:, :channels].t().unsqueeze(1).contiguous(), bias.sum(0)[:channels].contiguous())
+        for taps, bias in zip(dtaps, dbias)
+    ]
 
 
 def _taps(weight: Float[Tensor, "E 1 K"]) -> Float[Tensor, "TAPS E"]:
@@ -397,6 +405,7 @@ def _(dout, xz, inside, *rest):
 
 
 def _keep_scan(ctx, inputs, output):
+    ctx.set_materialize_grads(False)
     *tensors, _, ctx.soft, ctx.reverse, _ = inputs
     ctx.save_for_backward(*tensors, output[2], output[3])
 
@@ -412,6 +421,7 @@ fused_scan.register_autograd(_scan_gradients, setup_context=_keep_scan)
 
 
 def _keep_mix(ctx, inputs, output):
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(*inputs[:-1], *output[1:])
 
 
