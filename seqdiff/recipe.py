@@ -55,6 +55,9 @@ class Training(Config):
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16` is autocast on GPUs, and on CPUs that have it; logits and loss stay float32."""
     compile: bool = False
+    activation_checkpointing: bool = False
+    """Keep of each layer its input alone, and compute the layer again in the backward pass: less memory for more time,
+    the same result."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Training":

@@ -84,7 +84,7 @@ class CaduceusDenoiser(MambaDenoiser):
         for layer in self.layers:
             # Strand one goes on with strand two read backwards, channels too, and the other way round.
             h, stream = other_strand(h), other_strand(stream)
-            h, stream = self.apply_layer(layer, h, stream, inside)
+            h, stream = self.through(layer, h, stream, inside)
         return add_norm(h, stream, self.norm_f.weight)[0]
 
 

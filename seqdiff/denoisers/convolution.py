@@ -80,7 +80,7 @@ class ConvolutionDenoiser(Denoiser):
     def trunk(self, h: Float[Tensor, "B L D"], present: Bool[Tensor, "B L"], time: None) -> Float[Tensor, "B L D"]:
         inside = present.unsqueeze(-1).to(h.dtype)
         for block in self.blocks:
-            h = block(h, inside)
+            h = self.through(block, h, inside)
         return self.norm(h)
 
 

@@ -1,11 +1,13 @@
 """What every network is: a function from tokens to logits over the K real symbols."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from seqdiff.config import Config
 
@@ -39,6 +41,9 @@ class Denoiser(nn.Module, ABC):
 
     takes_time = False
     hollow = False
+    activation_checkpointing = False
+    """Of each layer only the input is kept for the backward pass, which computes the layer again (Chen et al. 2016,
+    arXiv:1604.06174). It changes memory and time, no result."""
 
     def __init__(self, symbols: int, width: int, *, tie_embedding: bool = False):
         super().__init__()
@@ -62,6 +67,12 @@ class Denoiser(nn.Module, ABC):
                 f"{name} needs the time of each row" if self.takes_time else f"{name} takes no time, but was given one"
             )
         return self.trunk(self.embedding(tokens), tokens != self.pad, time)
+
+    def through(self, layer: nn.Module, *inputs: Any) -> Any:
+        """What the layer makes of its inputs; a trunk calls each of its layers so."""
+        if self.activation_checkpointing and torch.is_grad_enabled():
+            return checkpoint(layer, *inputs, use_reentrant=False)
+        return layer(*inputs)
 
     @abstractmethod
     def trunk(

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from seqdiff.denoisers.denoiser import Denoiser, Network
 from seqdiff.denoisers.layers import initialise
@@ -32,9 +31,6 @@ class BiMamba(Network):
     """Taps of the causal convolution before the scan."""
     expansion: Annotated[int, Field(ge=1)] = 2
     """Channels of the scan, in widths."""
-    checkpoint: bool = False
-    """Keep of each layer its input alone in training, and compute the layer again in the backward pass: less than
-    half the memory for a third more time."""
     tie_embedding: bool = False
     """Use the embedding of a symbol as its row of the head, as the published Caduceus does. The head then
     does not start at zero, and the first loss is not ln K."""
@@ -55,7 +51,6 @@ class MambaDenoiser(Denoiser):
 
     def __init__(self, settings: BiMamba, symbols: int):
         super().__init__(symbols, settings.width, tie_embedding=settings.tie_embedding)
-        self.checkpoint = settings.checkpoint
         self.layers = nn.ModuleList(Layer(settings) for _ in range(settings.depth))
         self.norm_f = nn.RMSNorm(settings.width, eps=EPSILON)
         initialise(self, settings.depth)
@@ -64,14 +59,8 @@ class MambaDenoiser(Denoiser):
         inside = pads(present, h.dtype)
         stream = None
         for layer in self.layers:
-            h, stream = self.apply_layer(layer, h, stream, inside)
+            h, stream = self.through(layer, h, stream, inside)
         return add_norm(h, stream, self.norm_f.weight)[0]
-
-    def apply_layer(self, layer: "Layer", *inputs: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The layer, or with `checkpoint` a layer that is forgotten and computed again when its gradient is."""
-        if self.checkpoint and torch.is_grad_enabled():
-            return checkpoint(layer, *inputs, use_reentrant=False, preserve_rng_state=False)
-        return layer(*inputs)
 
 
 class Layer(nn.Module):

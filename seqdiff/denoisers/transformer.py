@@ -71,7 +71,7 @@ class TransformerDenoiser(Denoiser):
         angles = rotary_angles(h.shape[1], self.head_width, h)
         condition = None if time is None else F.silu(self.time(time))
         for block in self.blocks:
-            h = block(h, seen, angles, condition)
+            h = self.through(block, h, seen, angles, condition)
         return self.norm(h)
 
 

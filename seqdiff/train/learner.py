@@ -22,6 +22,7 @@ class Learner:
         if weights is not None:
             denoiser.load_state_dict(weights)
         self.denoiser = denoiser.to(device)
+        self.denoiser.activation_checkpointing = self.settings.activation_checkpointing
         self.optimizers = optimizing.build(self.denoiser, self.settings)
         self.average = MovingAverage(self.denoiser, self.settings.ema)
         self.learning_rate = 0.0

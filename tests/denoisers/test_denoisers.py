@@ -240,3 +240,27 @@ def test_hidden_states_stay_in_full_precision_under_autocast(settings, draw):
     time = torch.full((len(tokens),), 0.4) if network.takes_time else None
     with torch.autocast("cpu", torch.bfloat16):
         assert network.hidden(tokens, time).dtype == torch.float32
+
+
+def test_activation_checkpointing_changes_memory_and_no_gradient(settings, draw):
+    network = trained(settings).train()
+    tokens = torch.randint(0, K + 1, (2, 40), generator=draw)
+    time = torch.rand(2, generator=draw) if network.takes_time else None
+
+    def kept_and_gradients():
+        storages = {}
+
+        def keep(tensor):
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = network(tokens, time).square().sum()
+        return sum(storages.values()), torch.autograd.grad(loss, [*network.parameters()])
+
+    kept, gradients = kept_and_gradients()
+    network.activation_checkpointing = True
+    kept_less, again = kept_and_gradients()
+    assert kept_less < kept
+    for one, other in zip(gradients, again, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)

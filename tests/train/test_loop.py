@@ -15,6 +15,7 @@ from stories import tiny_recipe, write_genome
 
 from seqdiff import recipe as recipes
 from seqdiff.checkpoint import RunFolder
+from seqdiff.denoisers import denoiser
 from seqdiff.errors import ConfigError, DataError, TrainingError
 from seqdiff.train import ema, loop
 from seqdiff.train.loop import train
@@ -275,6 +276,17 @@ def test_other_networks_resume_to_the_last_bit_too(genome, tmp_path, monkeypatch
     train(changed, tmp_path / "run", resume=True, quiet=True, device="cpu")
     assert curve(tmp_path / "whole") == curve(tmp_path / "run")
     assert same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_activation_checkpointing_trains_the_same_to_the_last_bit(genome, tmp_path, monkeypatch):
+    train(tiny_recipe(genome, steps=4), tmp_path / "plain", quiet=True, device="cpu")
+    layers = []
+    original = denoiser.checkpoint
+    monkeypatch.setattr(denoiser, "checkpoint", lambda layer, *a, **k: layers.append(layer) or original(layer, *a, **k))
+    train(tiny_recipe(genome, steps=4, activation_checkpointing=True), tmp_path / "again", quiet=True, device="cpu")
+    assert len(layers) >= 4 * 2  # two layers in each of four steps
+    assert curve(tmp_path / "plain") == curve(tmp_path / "again")
+    assert same_weights(tmp_path / "plain", tmp_path / "again")
 
 
 def test_compile_trains_the_same_losses(genome, tmp_path):
