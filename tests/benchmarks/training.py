@@ -2,16 +2,22 @@
 
 from collections import Counter
 from collections.abc import Callable
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile, record_function
 
-from seqdiff.denoisers import Caduceus
+from seqdiff.denoisers import Caduceus, kernels
 
-PRODUCTS = ("aten::mm", "aten::addmm", "aten::addmm_")
-LAYERS = {"convolution": ("conv",), "norms": ("norm",), "optimizer": ("Optimizer.step", "_fused_adamw")}
-"""Parts of a step, told by what is in the names of torch's operators."""
+PARTS = {
+    "matrix products": ("aten::mm", "aten::addmm", "aten::addmm_"),
+    "optimizer": ("Optimizer.step#AdamW.step",),
+    "scan": ("seqdiff::recurrence", "seqdiff::recurrence_backward"),
+    "rest of the mixer": ("seqdiff::fused_mix", "seqdiff::fused_mix_backward"),
+}
+"""Parts of a step, by the operators that are theirs; a fused kernel is called by its file."""
 
 
 def caduceus(width: int, depth: int, **settings) -> nn.Module:
@@ -51,14 +57,21 @@ class Training:
         return dict(zip(names, torch.autograd.grad(self.loss(), weights), strict=True))
 
 
-def spent(step: Callable[[], None], steps: int = 3) -> dict[str, float]:
+def spent(step: Callable[[], None], steps: int = 5) -> dict[str, float]:
     """Shares of a step's time by torch's profiler, the largest first.
 
-    Matrix products count as such wherever they are; else time belongs to the operator of seqdiff or the part of
-    `LAYERS` it was spent in, and to the rest if it was in none.
+    Time belongs to the innermost part of `PARTS`, or fused kernel, that it was spent in.
     """
+    from seqdiff.denoisers.kernels.compiled import Kernel
+
+    run = Kernel.__call__
+
+    def named(kernel: Kernel, *arguments: int) -> None:
+        with record_function(kernel.function.__module__):
+            run(kernel, *arguments)
+
     step()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+    with mock.patch.object(Kernel, "__call__", named), profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(steps):
             step()
     parts: Counter[str] = Counter()
@@ -68,13 +81,11 @@ def spent(step: Callable[[], None], steps: int = 3) -> dict[str, float]:
 
 
 def _part(event) -> str:
-    if event.name in PRODUCTS:
-        return "matrix products"
     while event is not None:
-        if event.name.startswith("seqdiff::"):
-            return event.name
-        for part, names in LAYERS.items():
-            if any(name in event.name for name in names):
+        if event.name.startswith(kernels.__name__):
+            return event.name.rpartition(".")[2]
+        for part, names in PARTS.items():
+            if event.name in names:
                 return part
         event = event.cpu_parent
     return "rest"
