@@ -1,10 +1,13 @@
-"""The folders that come with seqdiff: the recipes and the genome registry.
+"""The folders that come with seqdiff, the recipes and the genome registry, and the one for what can be made again.
 
-In a clone they are `configs/` and `genomes/` at the top; in an installed package, copies inside it.
+In a clone the first are `configs/` and `genomes/` at the top; in an installed package, copies inside it.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
+
+from seqdiff.errors import DataError
 
 _PACKAGE = Path(__file__).parent
 
@@ -17,3 +20,16 @@ def folder(kind: Literal["configs", "genomes"]) -> Path:
     """
     inside = _PACKAGE / "shared" / kind
     return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
+def cache_folder() -> Path:
+    """Where encoded genomes and compiled kernels are kept: `$SEQDIFF_CACHE`, else the user's cache directory.
+
+    Raises DataError for a user without a home.
+    """
+    chosen = os.environ.get("SEQDIFF_CACHE")
+    folder = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "seqdiff"
+    try:
+        return folder.expanduser().absolute()
+    except RuntimeError as error:
+        raise DataError(f"{folder}: this user has no home folder; set SEQDIFF_CACHE to a folder") from error

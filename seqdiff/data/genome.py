@@ -26,6 +26,7 @@ from seqdiff.data.intervals import Interval, unknown_contig
 from seqdiff.data.source import Source, name_of
 from seqdiff.errors import DataError
 from seqdiff.files import explain
+from seqdiff.resources import cache_folder
 
 __all__ = ["SOFT_MASKED", "Genome"]
 
@@ -201,10 +202,8 @@ class Genome:
 def _places(path: Path) -> tuple[Path, Path]:
     """Where an encoded genome may lie: beside the FASTA, or in the cache folder."""
     whole = path.absolute()
-    cache = os.environ.get("SEQDIFF_CACHE")
-    home = Path(cache) if cache else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "seqdiff"
     key = hashlib.blake2b(os.fsencode(whole), digest_size=6).hexdigest()
-    return whole.with_name(whole.name + ".seqdiff"), home.expanduser() / f"{whole.stem}-{key}.seqdiff"
+    return whole.with_name(whole.name + ".seqdiff"), cache_folder() / f"{whole.stem}-{key}.seqdiff"
 
 
 def _lock(target: Path) -> contextlib.AbstractContextManager[bool]:

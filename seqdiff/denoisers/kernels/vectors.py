@@ -11,15 +11,14 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-_FEATURES = llvm.get_host_cpu_features()
-_AVX512 = _FEATURES.get("avx512f", False)
-LANES = 16 if _AVX512 else 8 if _FEATURES.get("avx2") else 4
+from seqdiff.denoisers.kernels.compiled import Operation
+from seqdiff.denoisers.kernels.machine import FEATURES
+
+_AVX512 = FEATURES.get("avx512f", False)
+LANES = 16 if _AVX512 else 8 if FEATURES.get("avx2") else 4
 """Floats a vector: 16 with AVX-512, 8 with AVX2, else 4 (SSE, NEON)."""
 
 FLOAT = 4
@@ -262,23 +261,28 @@ def _pairs_of_quads(a: Vector, b: Vector) -> Vector:
     return a.shuffled(b, even) + a.shuffled(b, [lane + 4 for lane in even])
 
 
-def inlined(body: Callable[..., None]) -> Callable[..., None]:
-    """Make a function over rows one that a numba loop can call; parameters annotated `int` are numbers.
+def inlined(body: Callable[..., None]) -> Operation:
+    """Make a function over rows one that a kernel can call; parameters annotated `int` are numbers.
 
-    The loop gives addresses (int64, in bytes) where the body has rows.
+    The kernel gives addresses (int64, in bytes) where the body has rows.
     """
     parameters = list(inspect.signature(body).parameters.values())
     numbers = [parameter.annotation in (int, "int") for parameter in parameters]
 
-    def typed(context, *arguments):
-        def write(context, builder, signature, values):
-            body(*(v if number else Row(builder, v) for v, number in zip(values, numbers)))
-            return context.get_dummy_value()
+    def define():
+        from numba import types
+        from numba.extending import intrinsic
 
-        return types.void(*[types.int64] * len(parameters)), write
+        def typed(context, *arguments):
+            def write(context, builder, signature, values):
+                body(*(v if number else Row(builder, v) for v, number in zip(values, numbers)))
+                return context.get_dummy_value()
 
-    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_ONLY)
-    plain = [p.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=p.empty) for p in parameters]
-    typed.__signature__ = inspect.Signature([context.replace(kind=plain[0].kind), *plain])
-    typed.__name__, typed.__doc__ = body.__name__, body.__doc__
-    return intrinsic(typed)
+            return types.void(*[types.int64] * len(parameters)), write
+
+        plain = [p.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=p.empty) for p in parameters]
+        typed.__signature__ = inspect.Signature([plain[0].replace(name="context"), *plain])
+        typed.__name__, typed.__doc__ = body.__name__, body.__doc__
+        return intrinsic(typed)
+
+    return Operation(define)
