@@ -83,10 +83,21 @@ def kernel(function: Callable) -> Kernel:
 
 
 class Operation:
-    """What a kernel may call. `define` makes it an intrinsic of numba, when a kernel is compiled that calls it."""
+    """What a kernel may call. `define` makes it something of numba's, when a kernel is compiled that calls it."""
 
     def __init__(self, define: Callable[[], object]):
         self.intrinsic = functools.cache(define)
+
+
+def loop(function: Callable) -> Operation:
+    """Make a function of numbers, addresses or tuples of them a part of the kernels that call it."""
+
+    def define():
+        import numba
+
+        return numba.njit(error_model="numpy", boundscheck=False, forceinline=True)(_bound(function))
+
+    return Operation(define)
 
 
 _ENTRY = "seqdiff_kernel"

@@ -16,8 +16,9 @@ bias and D as (blocks, CHANNELS); states are a multiple of TOGETHER.
 """
 
 import math
+from typing import NamedTuple
 
-from seqdiff.denoisers.kernels.compiled import arguments, kernel, taken
+from seqdiff.denoisers.kernels.compiled import arguments, kernel, loop, taken
 from seqdiff.denoisers.kernels.vectors import FLOAT, LANES, Row, exp2, fma, inlined, softplus, sums
 
 VECTORS = 16 // LANES
@@ -187,206 +188,272 @@ def _sum_lanes(to: Row, start: Row):
     to[0] = sums([start[i * LANES] for i in range(LANES)])
 
 
+# One step of one block in the work of a task: these rows of CHANNELS, in bytes from its start.
+STEP, DRIVE, INPUT, SLOPE = 0, BLOCK, 2 * BLOCK, 3 * BLOCK
+OUTPUT, FORWARD_ROWS = 4 * BLOCK, 5 * BLOCK
+DY, DINPUT, DSTEP, BACKWARD_ROWS = 4 * BLOCK, 5 * BLOCK, 6 * BLOCK, 7 * BLOCK
+
+
+class Scan(NamedTuple):
+    """What both passes are given. `_row` and `_step` say how many floats lie between rows and between positions."""
+
+    groups: int
+    length: int
+    channels: int
+    states: int
+    all_states: int
+    """States padded to a multiple of TOGETHER."""
+    rank: int
+    """Columns of low and W; 0 where delta is given."""
+    soft: int
+    backwards: int
+    u: int
+    u_row: int
+    u_step: int
+    delta: int
+    """Or low."""
+    delta_row: int
+    delta_step: int
+    b: int
+    b_row: int
+    b_step: int
+    c: int
+    c_row: int
+    c_step: int
+    rates: int
+    w: int
+    bias: int
+    skip: int
+
+
+@loop
+def _blocks(s, task):
+    """The row of a task, its first block and the one after its last."""
+    blocks = -(-s.channels // CHANNELS)
+    group = task % s.groups
+    return task // s.groups, blocks * group // s.groups, blocks * (group + 1) // s.groups
+
+
+@loop
+def _chunk(s, k):
+    """Where chunk k starts, how many steps it has, and the way from each to the next."""
+    start = s.length - 1 - k * STEPS if s.backwards else k * STEPS
+    return start, min(STEPS, s.length - k * STEPS), -1 if s.backwards else 1
+
+
+@loop
+def _copy_rows(to, start, rows):
+    for i in range(rows):
+        _copy(to + i * BLOCK, start + i * BLOCK)
+
+
+@loop
+def _zero_rows(to, rows):
+    for i in range(rows):
+        _zero(to + i * BLOCK)
+
+
+@loop
+def _pack(s, bc, row, start, steps, way):
+    """B and C of a chunk, each padded to all states: what lies beyond stays as it was."""
+    wide = FLOAT * 2 * s.all_states
+    for i in range(steps):
+        t, here = start + way * i, bc + i * wide
+        for n in range(s.states):
+            _move(here + FLOAT * n, s.b + FLOAT * (row * s.b_row + t * s.b_step + n))
+            _move(here + FLOAT * (s.all_states + n), s.c + FLOAT * (row * s.c_row + t * s.c_step + n))
+
+
+@loop
+def _prepare(s, work, wide, row, q, start, steps, way):
+    """What of a block does not depend on the state: d, d u, u, and the slope of the softplus."""
+    at, count = q * BLOCK, s.channels - q * CHANNELS
+    for i in range(steps):
+        t, here = start + way * i, work + i * wide
+        delta = s.delta + FLOAT * (row * s.delta_row + t * s.delta_step)
+        _copy(here + STEP, s.bias + at)
+        if s.rank == 0:
+            _add_load(here + STEP, delta + at, count)
+        for r in range(s.rank):
+            _add_product(here + STEP, s.w + (q * s.rank + r) * BLOCK, delta + FLOAT * r)
+        if s.soft:
+            _softplus(here + STEP, here + SLOPE)
+        else:
+            _one(here + SLOPE)
+        _drive(here + STEP, here + DRIVE, here + INPUT, s.u + FLOAT * (row * s.u_row + t * s.u_step) + at, count)
+
+
+@loop
+def _ask(place, step, q, first, last, steps, ahead):
+    """Prefetch from rows at `place`, `step` bytes apart, what the next block needs: here, or a chunk ahead."""
+    side = (q + 1) * BLOCK if q + 1 < last else first * BLOCK + ahead * step
+    for i in range(steps):
+        _prefetch(place + i * step + side)
+
+
 @kernel
 def forward(shared):
-    (tasks, scratch, scratch_size, groups, length, channels, states, all_states, rank, soft, backwards,
-     u, u_row, u_step, delta, delta_row, delta_step, b, b_row, b_step, c, c_row, c_step,
-     rates, w, bias, skip, initial, y, last_state, kept) = arguments(shared, 31)  # fmt: skip
-    blocks, chunks = -(-channels // CHANNELS), -(-length // STEPS)
-    square, way = all_states * BLOCK, -1 if backwards else 1
-    mine = scratch + taken(shared, 1) * scratch_size
+    """y (rows, L, channels); the last state and the state before each chunk where their addresses are not 0."""
+    given = arguments(shared, 31)
+    tasks, scratch, scratch_size = given[:3]
+    s = Scan(*given[3:27])
+    initial, y, last_state, kept = given[27:]
+    blocks, chunks = -(-s.channels // CHANNELS), -(-s.length // STEPS)
+    square, wide = s.all_states * BLOCK, FLOAT * 2 * s.all_states
+    work = scratch + taken(shared, 1) * scratch_size
+    bc = work + STEPS * FORWARD_ROWS
+    state = bc + STEPS * wide
     while True:
         task = taken(shared, 0)
         if task >= tasks:
             return
-        row, group = task // groups, task % groups
-        first, last = blocks * group // groups, blocks * (group + 1) // groups
-        d = mine
-        drive, x, sum_, slope = d + BLOCK, d + 2 * BLOCK, d + 3 * BLOCK, d + 4 * BLOCK
-        bc = d + 5 * STEPS * BLOCK
-        wide = FLOAT * 2 * all_states
-        state = bc + STEPS * wide
-        for i in range((last - first) * all_states):
-            if initial != 0:
-                _copy(state + i * BLOCK, initial + ((row * blocks + first) * all_states + i) * BLOCK)
-            else:
-                _zero(state + i * BLOCK)
+        row, first, last = _blocks(s, task)
+        rows, place = (last - first) * s.all_states, (row * blocks + first) * square
+        if initial != 0:
+            _copy_rows(state, initial + place, rows)
+        else:
+            _zero_rows(state, rows)
         for i in range(0, STEPS * wide, VECTOR):
             _zero_one(bc + i)
         for k in range(chunks):
-            start = length - 1 - k * STEPS if backwards else k * STEPS
-            steps = min(STEPS, length - k * STEPS)
-            for i in range(steps):
-                t = start + way * i
-                for n in range(states):
-                    _move(bc + i * wide + FLOAT * n, b + FLOAT * (row * b_row + t * b_step + n))
-                    _move(bc + i * wide + FLOAT * (all_states + n), c + FLOAT * (row * c_row + t * c_step + n))
+            start, steps, way = _chunk(s, k)
+            _pack(s, bc, row, start, steps, way)
             for q in range(first, last):
-                at, count, h = q * BLOCK, channels - q * CHANNELS, state + (q - first) * square
+                h, at = state + (q - first) * square, q * BLOCK
                 if kept != 0:
-                    to = kept + ((row * chunks + k) * blocks + q) * square
-                    for n in range(all_states):
-                        _copy(to + n * BLOCK, h + n * BLOCK)
+                    _copy_rows(kept + ((row * chunks + k) * blocks + q) * square, h, s.all_states)
+                _ask(
+                    s.u + FLOAT * (row * s.u_row + start * s.u_step),
+                    FLOAT * way * s.u_step,
+                    q,
+                    first,
+                    last,
+                    steps,
+                    STEPS,
+                )
+                _prepare(s, work, FORWARD_ROWS, row, q, start, steps, way)
                 for i in range(steps):
-                    t, o = start + way * i, 5 * i * BLOCK
-                    _copy(d + o, bias + at)
-                    if rank == 0:
-                        _add_load(d + o, delta + FLOAT * (row * delta_row + t * delta_step) + at, count)
-                    for r in range(rank):
-                        _add_product(d + o, w + (q * rank + r) * BLOCK,
-                                     delta + FLOAT * (row * delta_row + t * delta_step + r))  # fmt: skip
-                    if soft:
-                        _softplus(d + o, slope + o)
-                    _drive(d + o, drive + o, x + o, u + FLOAT * (row * u_row + t * u_step) + at, count)
-                    _prefetch(
-                        u
-                        + FLOAT * (row * u_row + (t if q + 1 < last else t + way * STEPS) * u_step)
-                        + (at + BLOCK if q + 1 < last else first * BLOCK)
-                    )
-                    _skip(sum_ + o, x + o, skip + at)
+                    here, lines = work + i * FORWARD_ROWS, bc + i * wide
+                    _skip(here + OUTPUT, here + INPUT, s.skip + at)
+                    for n in range(0, s.all_states, TOGETHER):
+                        _advance(here + STEP, here + DRIVE, here + OUTPUT, s.rates + q * square + n * BLOCK,
+                                 h + n * BLOCK, lines + FLOAT * n, lines + FLOAT * (s.all_states + n))  # fmt: skip
                 for i in range(steps):
-                    o, here = 5 * i * BLOCK, bc + i * wide
-                    for n in range(0, all_states, TOGETHER):
-                        _advance(d + o, drive + o, sum_ + o, rates + q * square + n * BLOCK, h + n * BLOCK,
-                                 here + FLOAT * n, here + FLOAT * (all_states + n))  # fmt: skip
-                for i in range(steps):
-                    t = start + way * i
-                    _store(y + FLOAT * (row * length + t) * channels + at, sum_ + 5 * i * BLOCK, count)
+                    to = y + FLOAT * (row * s.length + start + way * i) * s.channels + at
+                    _store(to, work + i * FORWARD_ROWS + OUTPUT, s.channels - q * CHANNELS)
         if last_state != 0:
-            for i in range((last - first) * all_states):
-                _copy(last_state + ((row * blocks + first) * all_states + i) * BLOCK, state + i * BLOCK)
+            _copy_rows(last_state + place, state, rows)
 
 
 def forward_scratch(blocks: int, states: int) -> int:
     """Bytes a worker needs for groups of `blocks` blocks."""
-    return 5 * STEPS * BLOCK + FLOAT * STEPS * 2 * states + blocks * states * BLOCK
+    return STEPS * (FORWARD_ROWS + FLOAT * 2 * states) + blocks * states * BLOCK
 
 
 @kernel
 def backward(shared):
-    (tasks, scratch, scratch_size, groups, length, channels, states, all_states, rank, soft, backwards,
-     u, u_row, u_step, delta, delta_row, delta_step, b, b_row, b_step, c, c_row, c_step,
-     rates, w, bias, skip, kept, dy, dy_row, dy_step, dlast,
-     du, ddelta, drows, drates, dw, dskip, dbias, dinitial) = arguments(shared, 40)  # fmt: skip
-    blocks, chunks = -(-channels // CHANNELS), -(-length // STEPS)
-    square, way = all_states * BLOCK, -1 if backwards else 1
-    mine = scratch + taken(shared, 1) * scratch_size
-    rows = tasks // groups
-    columns = rank + 2 * states
-    all_rank = -(-rank // LANES) * LANES
+    """Gradients: of u, and of delta where it is given, (rows, L, channels); of [low | B | C] for each group of blocks,
+    (groups, rows, L, rank + 2 states); of A, W, D and bias for each row, in blocks; of the initial state."""
+    given = arguments(shared, 40)
+    tasks, scratch, scratch_size = given[:3]
+    s = Scan(*given[3:27])
+    kept, dy, dy_row, dy_step, dlast, du, ddelta, dlines, drates, dw, dskip, dbias, dinitial = given[27:]
+    blocks, chunks = -(-s.channels // CHANNELS), -(-s.length // STEPS)
+    square, wide = s.all_states * BLOCK, FLOAT * 2 * s.all_states
+    low_wide = -(-s.rank // LANES) * LANES * VECTOR
+    work = scratch + taken(shared, 1) * scratch_size
+    bc = work + STEPS * BACKWARD_ROWS
+    db_dc = bc + STEPS * wide
+    dlow = db_dc + STEPS * wide
+    line = dlow + STEPS * low_wide
+    states = line + VECTOR
+    """For each step the state before it, then exp(d A)."""
+    carry = states + (2 * STEPS + 1) * square
     while True:
         task = taken(shared, 0)
         if task >= tasks:
             return
-        row, group = task // groups, task % groups
-        first, last = blocks * group // groups, blocks * (group + 1) // groups
-        d = mine
-        drive, x, slope = d + BLOCK, d + 2 * BLOCK, d + 3 * BLOCK
-        grad, dinput, dstep = d + 4 * BLOCK, d + 5 * BLOCK, d + 6 * BLOCK
-        bc = d + 7 * STEPS * BLOCK
-        wide = FLOAT * 2 * all_states
-        db_dc = bc + STEPS * wide
-        dlow = db_dc + STEPS * wide
-        low_wide = all_rank * VECTOR
-        line = dlow + STEPS * low_wide
-        h = line + VECTOR
-        decays = h + square
-        carry = h + (2 * STEPS + 1) * square
-        mine_drates = drates + (row * blocks) * square
-        mine_dw = dw + (row * blocks) * rank * BLOCK
-        for i in range((last - first) * all_states):
-            if dlast != 0:
-                _copy(carry + i * BLOCK, dlast + ((row * blocks + first) * all_states + i) * BLOCK)
-            else:
-                _zero(carry + i * BLOCK)
-            _zero(mine_drates + (first * all_states + i) * BLOCK)
-        for i in range((last - first) * rank):
-            _zero(mine_dw + (first * rank + i) * BLOCK)
-        for q in range(first, last):
-            _zero(dskip + (row * blocks + q) * BLOCK)
-            _zero(dbias + (row * blocks + q) * BLOCK)
+        row, first, last = _blocks(s, task)
+        rows, place = (last - first) * s.all_states, (row * blocks + first) * square
+        if dlast != 0:
+            _copy_rows(carry, dlast + place, rows)
+        else:
+            _zero_rows(carry, rows)
+        _zero_rows(drates + place, rows)
+        _zero_rows(dw + (row * blocks + first) * s.rank * BLOCK, (last - first) * s.rank)
+        _zero_rows(dskip + (row * blocks + first) * BLOCK, last - first)
+        _zero_rows(dbias + (row * blocks + first) * BLOCK, last - first)
         for i in range(0, STEPS * wide, VECTOR):
             _zero_one(bc + i)
         for k in range(chunks - 1, -1, -1):
-            start = length - 1 - k * STEPS if backwards else k * STEPS
-            steps = min(STEPS, length - k * STEPS)
-            for i in range(steps):
-                t = start + way * i
-                for n in range(states):
-                    _move(bc + i * wide + FLOAT * n, b + FLOAT * (row * b_row + t * b_step + n))
-                    _move(bc + i * wide + FLOAT * (all_states + n), c + FLOAT * (row * c_row + t * c_step + n))
-                for n in range(0, wide, VECTOR):
-                    _zero_one(db_dc + i * wide + n)
-                for r in range(rank):
-                    _zero_one(dlow + i * low_wide + r * VECTOR)
+            start, steps, way = _chunk(s, k)
+            _pack(s, bc, row, start, steps, way)
+            for i in range(0, steps * wide, VECTOR):
+                _zero_one(db_dc + i)
+            for i in range(0, steps * low_wide, VECTOR):
+                _zero_one(dlow + i)
             for q in range(first, last):
-                at, count = q * BLOCK, channels - q * CHANNELS
-                back, mine_rates = carry + (q - first) * square, rates + q * square
-                for n in range(all_states):
-                    _copy(h + n * BLOCK, kept + ((row * chunks + k) * blocks + q) * square + n * BLOCK)
+                at, count = q * BLOCK, s.channels - q * CHANNELS
+                rates, back = s.rates + q * square, carry + (q - first) * square
+                mine = row * blocks + q
+                _copy_rows(states, kept + ((row * chunks + k) * blocks + q) * square, s.all_states)
+                u_step, g_step = FLOAT * way * s.u_step, FLOAT * way * dy_step
+                _ask(s.u + FLOAT * (row * s.u_row + start * s.u_step), u_step, q, first, last, steps, -STEPS)
+                _ask(dy + FLOAT * (row * dy_row + start * dy_step), g_step, q, first, last, steps, -STEPS)
+                _prepare(s, work, BACKWARD_ROWS, row, q, start, steps, way)
                 for i in range(steps):
-                    t, o = start + way * i, 7 * i * BLOCK
-                    _copy(d + o, bias + at)
-                    if rank == 0:
-                        _add_load(d + o, delta + FLOAT * (row * delta_row + t * delta_step) + at, count)
-                    for r in range(rank):
-                        _add_product(d + o, w + (q * rank + r) * BLOCK,
-                                     delta + FLOAT * (row * delta_row + t * delta_step + r))  # fmt: skip
-                    if soft:
-                        _softplus(d + o, slope + o)
-                    else:
-                        _one(slope + o)
-                    _drive(d + o, drive + o, x + o, u + FLOAT * (row * u_row + t * u_step) + at, count)
-                    _load(grad + o, dy + FLOAT * (row * dy_row + t * dy_step) + at, count)
-                    _prefetch(du + FLOAT * (row * length + t) * channels + at)
-                    n = t if q + 1 < last else t - way * STEPS
-                    side = at + BLOCK if q + 1 < last else first * BLOCK
-                    _prefetch(u + FLOAT * (row * u_row + n * u_step) + side)
-                    _prefetch(dy + FLOAT * (row * dy_row + n * dy_step) + side)
-                    _zero(dinput + o)
-                    _zero(dstep + o)
-                for i in range(steps):
-                    o, here, before = 7 * i * BLOCK, bc + i * wide, h + 2 * i * square
-                    for n in range(0, all_states, TOGETHER):
+                    here, lines, before = work + i * BACKWARD_ROWS, bc + i * wide, states + 2 * i * square
+                    t = start + way * i
+                    _prefetch(du + FLOAT * (row * s.length + t) * s.channels + at)
+                    _load(here + DY, dy + FLOAT * (row * dy_row + t * dy_step) + at, count)
+                    _zero(here + DINPUT)
+                    _zero(here + DSTEP)
+                    for n in range(0, s.all_states, TOGETHER):
                         m = n * BLOCK
-                        _again(d + o, drive + o, mine_rates + m, before + m, before + 2 * square + m,
-                               before + square + m, here + FLOAT * n)  # fmt: skip
+                        _again(here + STEP, here + DRIVE, rates + m, before + m, before + 2 * square + m,
+                               before + square + m, lines + FLOAT * n)  # fmt: skip
                 for i in range(steps - 1, -1, -1):
-                    o, here, before = 7 * i * BLOCK, bc + i * wide, h + 2 * i * square
-                    for n in range(0, all_states, TOGETHER):
+                    here, lines, before = work + i * BACKWARD_ROWS, bc + i * wide, states + 2 * i * square
+                    for n in range(0, s.all_states, TOGETHER):
                         m = n * BLOCK
-                        _back(d + o, drive + o, grad + o, dinput + o, dstep + o, mine_rates + m, before + m,
-                              before + 2 * square + m, before + square + m, back + m, mine_drates + q * square + m,
-                              here + FLOAT * n, here + FLOAT * (all_states + n),
+                        _back(here + STEP, here + DRIVE, here + DY, here + DINPUT, here + DSTEP, rates + m, before + m,
+                              before + 2 * square + m, before + square + m, back + m, drates + mine * square + m,
+                              lines + FLOAT * n, lines + FLOAT * (s.all_states + n),
                               db_dc + i * wide + 2 * FLOAT * n)  # fmt: skip
                 for i in range(steps):
-                    t, o = start + way * i, 7 * i * BLOCK
-                    _gradients(d + o, x + o, slope + o, grad + o, dinput + o, dstep + o, skip + at,
-                               dskip + (row * blocks + q) * BLOCK, dbias + (row * blocks + q) * BLOCK)  # fmt: skip
-                    place = FLOAT * (row * length + t) * channels + at
-                    _store(du + place, dinput + o, count)
-                    if rank == 0:
-                        _store(ddelta + place, dstep + o, count)
-                    for r in range(rank):
-                        p = (q * rank + r) * BLOCK
-                        _low_rank(mine_dw + p, dlow + i * low_wide + r * VECTOR, w + p,
-                                  delta + FLOAT * (row * delta_row + t * delta_step + r), dstep + o)  # fmt: skip
+                    here, t = work + i * BACKWARD_ROWS, start + way * i
+                    _gradients(here + STEP, here + INPUT, here + SLOPE, here + DY, here + DINPUT, here + DSTEP,
+                               s.skip + at, dskip + mine * BLOCK, dbias + mine * BLOCK)  # fmt: skip
+                    to = FLOAT * (row * s.length + t) * s.channels + at
+                    _store(du + to, here + DINPUT, count)
+                    if s.rank == 0:
+                        _store(ddelta + to, here + DSTEP, count)
+                    for r in range(s.rank):
+                        low = s.delta + FLOAT * (row * s.delta_row + t * s.delta_step + r)
+                        _low_rank(dw + (mine * s.rank + r) * BLOCK, dlow + i * low_wide + r * VECTOR,
+                                  s.w + (q * s.rank + r) * BLOCK, low, here + DSTEP)  # fmt: skip
+            parts = task % s.groups * (tasks // s.groups) + row
             for i in range(steps):
-                to = drows + FLOAT * columns * ((group * rows + row) * length + start + way * i)
-                for p in range(0, rank, LANES):
-                    _sum_lanes(line, dlow + i * low_wide + p * VECTOR)
-                    for r in range(p, min(p + LANES, rank)):
-                        _move(to + FLOAT * r, line + FLOAT * (r - p))
-                for n in range(states):
-                    place = db_dc + i * wide + FLOAT * (n + n // TOGETHER * TOGETHER)
-                    _move(to + FLOAT * (rank + n), place)
-                    _move(to + FLOAT * (rank + states + n), place + FLOAT * TOGETHER)
+                to = dlines + FLOAT * (s.rank + 2 * s.states) * (parts * s.length + start + way * i)
+                _write_lines(s, to, dlow + i * low_wide, db_dc + i * wide, line)
         if dinitial != 0:
-            for i in range((last - first) * all_states):
-                _copy(dinitial + ((row * blocks + first) * all_states + i) * BLOCK, carry + i * BLOCK)
+            _copy_rows(dinitial + place, carry, rows)
+
+
+@loop
+def _write_lines(s, to, dlow, db_dc, line):
+    """The gradients of low, B and C at one position, which stand as `_low_rank` and `_back` left them, in one row."""
+    for p in range(0, s.rank, LANES):
+        _sum_lanes(line, dlow + p * VECTOR)
+        for r in range(p, min(p + LANES, s.rank)):
+            _move(to + FLOAT * r, line + FLOAT * (r - p))
+    for n in range(s.states):
+        place = db_dc + FLOAT * (n + n // TOGETHER * TOGETHER)
+        _move(to + FLOAT * (s.rank + n), place)
+        _move(to + FLOAT * (s.rank + s.states + n), place + FLOAT * TOGETHER)
 
 
 def backward_scratch(blocks: int, states: int, rank: int) -> int:
     """Bytes a worker needs for groups of `blocks` blocks."""
-    rows = 7 * BLOCK + FLOAT * 4 * states + -(-rank // LANES) * LANES * VECTOR + 2 * states * BLOCK
-    return STEPS * rows + VECTOR + (1 + blocks) * states * BLOCK
+    low = -(-rank // LANES) * LANES * VECTOR
+    return STEPS * (BACKWARD_ROWS + FLOAT * 4 * states + low) + VECTOR + (2 * STEPS + 1 + blocks) * states * BLOCK
