@@ -20,10 +20,10 @@ PARTS = {
 """Parts of a step, by the operators that are theirs; a fused kernel is called by its file."""
 
 
-def caduceus(width: int, depth: int, **settings) -> nn.Module:
+def caduceus(width: int, depth: int) -> nn.Module:
     """Caduceus PS, with a head that does not start at zero: behind that, all gradients are zero and agree."""
     torch.manual_seed(0)
-    network = Caduceus(width=width, depth=depth, **settings).build(4)
+    network = Caduceus(width=width, depth=depth).build(4)
     nn.init.normal_(network.head.weight, std=width**-0.5)
     return network
 
