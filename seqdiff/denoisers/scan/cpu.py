@@ -51,9 +51,9 @@ def mix(
     backward: Direction,
     out_proj: Float[Tensor, "W E"],
 ) -> Float[Tensor, "B L W"]:
-    """What `seqdiff.denoisers.scan.mix` says, by the fused kernels; a convolution of many taps in plain torch."""
+    """What `seqdiff.denoisers.scan.mix` says, by the fused kernels; around a convolution of more taps, the scan alone."""
     if forward.conv_weight.shape[-1] > convolution.TAPS:
-        return reference.mix(xz, inside, forward, backward, out_proj)
+        return reference.mix(xz, inside, forward, backward, out_proj, scan=selective_scan)
     parameters = [*forward, *backward]
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (xz, *parameters))
     with torch.autocast("cpu", enabled=False):

@@ -11,6 +11,7 @@ state is computed for the whole chunk, the recurrence then costs one fused multi
 state before each chunk is kept; the backward pass computes the chunk anew.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -50,24 +51,28 @@ def mix(
     forward: Direction,
     backward: Direction,
     out_proj: Float[Tensor, "W E"],
+    *,
+    scan: Callable[..., Tensor] | None = None,
 ) -> Float[Tensor, "B L W"]:
-    """What `seqdiff.denoisers.scan.mix` says, in plain torch."""
+    """What `seqdiff.denoisers.scan.mix` says, in plain torch, but for a `scan` that another path brings."""
+    scan = scan or selective_scan
     x, z = xz.chunk(2, -1)
     if inside is not None:
         inside = inside.to(x.dtype)
         x = x * inside
-    both = _mix_one_way(x, z, inside, forward, reverse=False) + _mix_one_way(x, z, inside, backward, reverse=True)
+    both = _mix_one_way(scan, x, z, inside, forward, reverse=False)
+    both = both + _mix_one_way(scan, x, z, inside, backward, reverse=True)
     return F.linear(both, out_proj)
 
 
-def _mix_one_way(x, z, inside, direction: Direction, *, reverse: bool) -> Float[Tensor, "B L E"]:
+def _mix_one_way(scan, x, z, inside, direction: Direction, *, reverse: bool) -> Float[Tensor, "B L E"]:
     x = F.silu(causal_convolution(x, direction.conv_weight, direction.conv_bias, reverse=reverse))
     if inside is not None:
         x = x * inside
     low_rank, B, C = F.linear(x, direction.x_proj).split(direction.sizes, -1)
     step = F.linear(low_rank, direction.dt_proj)
     x, step, z, B, C = (part.transpose(1, 2) for part in (x, step, z, B, C))
-    y = selective_scan(x, step, direction.A, B, C, direction.D, z, direction.dt_bias, True, reverse=reverse)
+    y = scan(x, step, direction.A, B, C, direction.D, z, direction.dt_bias, True, reverse=reverse)
     return y.transpose(1, 2)
 
 
