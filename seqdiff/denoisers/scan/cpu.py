@@ -51,7 +51,7 @@ def mix(
     backward: Direction,
     out_proj: Float[Tensor, "W E"],
 ) -> Float[Tensor, "B L W"]:
-    """What `seqdiff.denoisers.scan.mix` says, by the fused kernels; around a convolution of more taps, the scan alone."""
+    """What `seqdiff.denoisers.scan.mix` says, by the fused kernels; with more taps than they know, the scan alone."""
     if forward.conv_weight.shape[-1] > convolution.TAPS:
         return reference.mix(xz, inside, forward, backward, out_proj, scan=selective_scan)
     parameters = [*forward, *backward]
