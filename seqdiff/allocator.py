@@ -11,10 +11,12 @@ import os
 from seqdiff.errors import ConfigError
 
 VARIABLE = "SEQDIFF_MALLOC"
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 """malloc.h's numbers for what mallopt sets."""
 LARGEST = 2**31 - 1
 """mallopt takes an int."""
+NEVER = -1
+"""The trim threshold is unsigned inside of glibc, so this is the largest there is (mallopt(3): no trimming)."""
 OTHERS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TOP_PAD_")
 """glibc's own variables for the same thing: who sets one of them has decided."""
 
@@ -26,7 +28,9 @@ def keep_freed() -> None:
     global _kept
     if left_alone() is None:
         mallopt = ctypes.CDLL(None).mallopt
-        _kept = all([mallopt(M_MMAP_THRESHOLD, LARGEST), mallopt(M_TRIM_THRESHOLD, LARGEST)])
+        # Older releases refuse more than 32 MiB (half of HEAP_MAX_SIZE): there, no block is mapped on its own at all.
+        unmapped = mallopt(M_MMAP_THRESHOLD, LARGEST) or mallopt(M_MMAP_MAX, 0)
+        _kept = bool(mallopt(M_TRIM_THRESHOLD, NEVER) and unmapped)
 
 
 def left_alone() -> str | None:

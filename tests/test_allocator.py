@@ -18,11 +18,11 @@ def nothing_set(monkeypatch):
 
 
 class CLibrary:
-    """What mallopt was asked for."""
+    """What mallopt was asked for; it refuses some calls."""
 
-    def __init__(self, monkeypatch, answer=1):
+    def __init__(self, monkeypatch, refused=()):
         self.calls = []
-        self.mallopt = lambda name, value: self.calls.append((name, value)) or answer
+        self.mallopt = lambda name, value: self.calls.append((name, value)) or int((name, value) not in refused)
         monkeypatch.setattr(allocator.ctypes, "CDLL", lambda path: self)
         monkeypatch.setattr(os, "confstr", lambda name: "glibc 2.36")
 
@@ -57,15 +57,59 @@ def test_glibc_keeps_what_is_freed(monkeypatch):
     assert faults(unset + "ctypes.CDLL(None).mallopt(-3, 2**20)") > 10 * 1000
 
 
-def test_both_thresholds_are_raised(monkeypatch):
+@pytest.mark.skipif(not GLIBC, reason="the C library is not glibc")
+def test_a_glibc_that_refuses_so_high_a_threshold_keeps_it_too():
+    keep = """
+        from seqdiff import allocator
+        whole = ctypes.CDLL
+        class Older:
+            def __init__(self, path):
+                self.mallopt = lambda name, value: 0 if name == -3 else whole(path).mallopt(name, value)
+        ctypes.CDLL = Older
+        allocator.keep_freed()
+        ctypes.CDLL = whole
+        assert allocator._kept
+    """
+    assert faults(keep) < 100
+
+
+@pytest.mark.skipif(not GLIBC, reason="the C library is not glibc")
+def test_more_than_2_gib_are_not_trimmed():
+    code = """if True:
+        import ctypes
+        from seqdiff import allocator
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+        allocator.keep_freed()
+        blocks = [libc.malloc(ctypes.c_size_t(2**29)) for _ in range(5)]  # never touched
+        end = libc.sbrk(0)
+        for block in blocks:
+            libc.free(ctypes.c_void_p(block))
+        print(end - libc.sbrk(0))
+    """
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "0\n"
+
+
+HIGHEST, UNMAPPED, UNTRIMMED = (-3, 2**31 - 1), (-4, 0), (-1, -1)
+
+
+def test_nothing_is_mapped_on_its_own_and_nothing_trimmed(monkeypatch):
     library = CLibrary(monkeypatch)
     allocator.keep_freed()
-    assert library.calls == [(-3, 2**31 - 1), (-1, 2**31 - 1)]
+    assert sorted(library.calls) == sorted([HIGHEST, UNTRIMMED])
     assert allocator.status().startswith("freed memory is kept")
 
 
-def test_a_refusal_is_told(monkeypatch):
-    CLibrary(monkeypatch, answer=0)
+def test_a_refused_threshold_is_replaced(monkeypatch):
+    library = CLibrary(monkeypatch, refused=[HIGHEST])
+    allocator.keep_freed()
+    assert sorted(library.calls) == sorted([HIGHEST, UNMAPPED, UNTRIMMED])
+    assert allocator.status().startswith("freed memory is kept")
+
+
+@pytest.mark.parametrize("refused", [[HIGHEST, UNMAPPED], [UNTRIMMED], [HIGHEST, UNMAPPED, UNTRIMMED]])
+def test_a_refusal_is_told(monkeypatch, refused):
+    CLibrary(monkeypatch, refused)
     allocator.keep_freed()
     assert allocator.status() == "freed memory goes back to the system: glibc refused"
 
