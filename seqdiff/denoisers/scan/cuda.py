@@ -17,6 +17,7 @@ The gradients of A, B, C, D and the bias are gathered by atomic additions: their
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -28,6 +29,8 @@ from torch import Tensor
 
 from seqdiff.denoisers.scan import reference
 from seqdiff.denoisers.scan.reference import Direction
+
+logger = logging.getLogger("seqdiff")
 
 MOST_STATES = 256
 """States a channel that mamba-ssm's kernel can hold."""
@@ -127,11 +130,21 @@ def selective_scan(
 
     Its kernel wants one type for u, delta, B, C and z, the widest of theirs here, and time last in memory. It scans
     forwards, so the reverse is flips. It starts from zero, and gives no gradient to its last state: what asks for
-    either goes to the reference, and so do more than 256 states.
+    either goes to the reference, which is said once, and so do more than 256 states. No grid of threads is empty, so
+    an empty tensor goes there as well, where it costs nothing.
     """
     tensors = (u, delta, A, B, C, D, z, delta_bias)
     learns = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
-    if initial_state is not None or (return_last_state and learns) or A.shape[1] > MOST_STATES:
+    reason = None
+    if initial_state is not None:
+        reason = "mamba-ssm starts from zero, and was given an initial state"
+    elif return_last_state and learns:
+        reason = "mamba-ssm gives its last state no gradient (torch.no_grad() is enough where none is needed)"
+    elif A.shape[1] > MOST_STATES:
+        reason = f"mamba-ssm's kernel holds {MOST_STATES} states a channel, and here are {A.shape[1]}"
+    if reason and u.numel():
+        _say(reason)
+    if reason or not u.numel():
         return reference.selective_scan(
             u, delta, A, B, C, D, z, delta_bias, delta_softplus,
             reverse=reverse, initial_state=initial_state, return_last_state=return_last_state,
@@ -150,6 +163,18 @@ def selective_scan(
     return y if last is None else (y, last)
 
 
+_said: set[str] = set()
+
+
+# The compiler runs what is marked so when it traces.
+@torch.compiler.assume_constant_result
+def _say(reason: str) -> None:
+    """Say once in a process what mamba-ssm cannot compute."""
+    if reason not in _said:
+        _said.add(reason)
+        logger.warning("this scan runs in plain torch, which is many times slower: %s", reason)
+
+
 # mamba-ssm's functions are no operators of torch: the compiler stops here, once a layer, and not many times within.
 @torch.compiler.disable
 def mix(
@@ -164,6 +189,8 @@ def mix(
     That function computes the convolution and the steps again in its backward pass instead of keeping them. With
     pads, without causal-conv1d, or with a convolution of other than 2 to 4 taps, the parts are called one by one.
     """
+    if not xz.numel():
+        return reference.mix(xz, inside, forward, backward, out_proj)
     device = xz.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else xz.dtype
     # Types are given by hand from here on, as the head of this file lists them, in the backward pass as well.
@@ -228,7 +255,8 @@ def _in_type(direction: Direction, dtype: torch.dtype) -> Direction:
 
 def _pieces(*tensors: Tensor | None) -> Iterator[tuple[Tensor | None, ...]]:
     """The tensors in pieces of rows that the kernels can address; mostly one piece."""
-    rows = max(1, ADDRESSES // max(tensor.stride(0) for tensor in tensors if tensor is not None))
+    # A tensor expanded over the rows has no stride there.
+    rows = max(1, ADDRESSES // max(1, *(tensor.stride(0) for tensor in tensors if tensor is not None)))
     for first in range(0, len(tensors[0]), rows):
         yield tuple(None if tensor is None else tensor[first : first + rows] for tensor in tensors)
 

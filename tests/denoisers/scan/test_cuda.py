@@ -101,12 +101,51 @@ def test_mamba_ssm_alone_is_used_with_torchs_convolution(monkeypatch, stand_in, 
 
 
 @pytest.mark.parametrize("settings", [{"initial_state": True}, {"return_last_state": True}, {"states": 257}])
-def test_what_the_kernel_cannot_do_goes_to_the_reference(stand_in, settings):
+def test_what_the_kernel_cannot_do_goes_to_the_reference_which_is_said_once(stand_in, monkeypatch, caplog, settings):
+    monkeypatch.setattr(cuda, "_said", set())
     more = {"return_last_state": True} if "return_last_state" in settings else {}
     given = arguments(9, states=settings.get("states", 4), initial_state="initial_state" in settings)
-    answer, truth = cuda.selective_scan(**given, **more), sequential(**given, **more)
+    for _ in range(2):
+        answer, truth = cuda.selective_scan(**given, **more), sequential(**given, **more)
     assert not stand_in.CALLS
     assert relative(answer[0] if more else answer, truth[0] if more else truth) < 1e-5
+    (record,) = caplog.records
+    said = {"initial_state": "an initial state", "return_last_state": "no gradient", "states": "256 states"}
+    assert said[next(iter(settings))] in record.getMessage()
+
+
+def test_a_layer_of_too_many_states_says_so_once(stand_in, monkeypatch, caplog):
+    monkeypatch.setattr(cuda, "_said", set())
+    xz, *rest = layer(6, states=257)
+    assert relative(cuda.mix(xz, None, *rest), mixed(xz, None, *rest)) < 1e-5
+    assert "selective_scan_fn" not in stand_in.CALLS
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_an_empty_batch_and_one_row_for_all(stand_in, caplog, rows):
+    """Tensors expanded over the rows have stride 0 there; a kernel cannot be started for no rows."""
+    given = {name: tensor.detach() for name, tensor in arguments(16, rows=1).items()}
+    many = {name: tensor.expand(rows, -1, -1) if tensor.dim() == 3 else tensor for name, tensor in given.items()}
+    y, last = cuda.selective_scan(**many, return_last_state=True)
+    truth, state = sequential(**given, return_last_state=True)
+    torch.testing.assert_close(y.double(), truth.expand(rows, -1, -1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(last.double(), state.expand(rows, -1, -1), rtol=1e-4, atol=1e-5)
+    assert stand_in.CALLS == (["selective_scan_fn"] if rows else [])
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("inside", [None, torch.ones(1, 16, 1)])
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_layer_over_an_empty_batch_and_one_row_for_all(stand_in, rows, inside):
+    xz, *rest = layer(16, rows=1)
+    over_time = xz.detach().mT.contiguous().mT.expand(rows, -1, -1).requires_grad_()
+    pads = None if inside is None else inside.expand(rows, -1, -1)
+    y = cuda.mix(over_time, pads, *rest)
+    torch.testing.assert_close(y.double(), mixed(xz, inside, *rest).expand(rows, -1, -1), rtol=1e-4, atol=1e-5)
+    for tensor, gradient in zip((over_time, *rest[0]), gradients([y], (over_time, *rest[0])), strict=True):
+        assert gradient.shape == tensor.shape
+    assert bool(stand_in.CALLS) == bool(rows)
 
 
 def test_the_last_state_is_the_kernels_where_nothing_learns(stand_in):
