@@ -131,7 +131,7 @@ def test_an_empty_batch_and_one_row_for_all(stand_in, caplog, rows):
     truth, state = sequential(**given, return_last_state=True)
     torch.testing.assert_close(y.double(), truth.expand(rows, -1, -1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(last.double(), state.expand(rows, -1, -1), rtol=1e-4, atol=1e-5)
-    assert stand_in.CALLS == (["selective_scan_fn"] if rows else [])
+    assert len(stand_in.CALLS) == bool(rows)
     assert not caplog.records
 
 
