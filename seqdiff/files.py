@@ -1,6 +1,7 @@
-"""Writing so that nothing is ever half there: files appear whole under their name, or not at all."""
+"""Files that appear whole under their name, or not at all, so that nothing is ever half there; and their checksum."""
 
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -91,6 +92,16 @@ def appearing(path: str | Path) -> Iterator[Path]:
     except BaseException:
         _discard_folder(temporary)
         raise
+
+
+def checksum(path: str | Path) -> str:
+    """Of a file's bytes (BLAKE2b, 16 bytes, hexadecimal), which are never all in memory. Raises OSError.
+
+    >>> checksum(os.devnull)
+    'cae66941d9efbd404e4d88758ea67670'
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def explain(error: OSError) -> str:

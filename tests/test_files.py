@@ -1,11 +1,24 @@
+import hashlib
 import os
 import stat
 import threading
+import tracemalloc
 
 import pytest
 
 from seqdiff.errors import DataError
-from seqdiff.files import replacing
+from seqdiff.files import checksum, replacing
+
+
+def test_a_checksum_is_of_all_bytes_and_never_holds_them_all(tmp_path):
+    content = os.urandom(2**23 + 5)
+    (tmp_path / "a").write_bytes(content)
+    tracemalloc.start()
+    found = checksum(tmp_path / "a")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == hashlib.blake2b(content, digest_size=16).hexdigest()
+    assert most < 2**20
 
 
 def test_a_file_appears_whole_with_the_usual_mode(tmp_path):

@@ -28,6 +28,7 @@ from seqdiff.config import Config
 from seqdiff.denoisers import Caduceus
 from seqdiff.diffusion.processes import Mlm
 from seqdiff.errors import ConfigError, DataError
+from seqdiff.files import checksum
 from seqdiff.imports import huggingface
 from seqdiff.imports.imported import Imported
 from seqdiff.modalities.dna import Dna
@@ -79,7 +80,7 @@ class CaduceusFolder(Config):
                 training=published_training(context),
             ),
             found,
-            f"{self.folder.absolute()}, {weights.name} {huggingface.checksum(weights)} (BLAKE2b)",
+            f"{self.folder.absolute()}, {weights.name} {checksum(weights)} (BLAKE2b)",
             (
                 f"denoiser is from config.json, data.context from {said}.",
                 "Nothing there says how it was trained: the rest of data, process and training are as published.",

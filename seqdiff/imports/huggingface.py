@@ -1,6 +1,5 @@
 """What is in a folder that Hugging Face's transformers wrote: config.json, and the weights in one of two formats."""
 
-import hashlib
 import json
 import pickle
 import re
@@ -48,12 +47,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises DataError: damaged, cut short, or a pickle of something else than tensors.
     """
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-
-
-def checksum(path: Path) -> str:
-    """Of a file's bytes (BLAKE2b, 16 bytes, hexadecimal)."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ saves: it resumes to the last bit also when the other run is gone. What the weig
 its model, with what *they* started from, and so on.
 """
 
-import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from seqdiff.checkpoint import RunFolder
 from seqdiff.errors import ConfigError
+from seqdiff.files import checksum
 from seqdiff.recipe import Recipe
 
 
@@ -49,8 +49,9 @@ def read(recipe: Recipe) -> Start | None:
         )
     network = theirs.denoiser.build(other.size)
     provenance = folder.read_weights(network)
-    digest = hashlib.blake2b(folder.weights_file.read_bytes(), digest_size=16).hexdigest()
-    return Start(network.state_dict(), {"run": str(path), "checksum": digest, **asdict(provenance)})
+    return Start(
+        network.state_dict(), {"run": str(path), "checksum": checksum(folder.weights_file), **asdict(provenance)}
+    )
 
 
 def _concerns_the_function(difference: str) -> bool:

@@ -13,6 +13,7 @@ from seqdiff import model, recipe
 from seqdiff.checkpoint import RunFolder
 from seqdiff.diffusion.processes import Mlm
 from seqdiff.errors import ConfigError, DataError, TrainingError
+from seqdiff.files import checksum
 from seqdiff.modalities.dna import Dna, Splits
 from seqdiff.train import ema
 from seqdiff.train.loop import train
@@ -68,6 +69,7 @@ def test_it_starts_where_the_other_stopped_and_its_origin_is_kept(genome, first,
     assert loss["tuned"] < 0.95 * loss["fresh"]
     origin = model.load(tmp_path / "tuned").provenance.start
     assert (origin["run"], origin["step"], origin["start"]) == (str(first), 40, None)
+    assert origin["checksum"] == checksum(RunFolder(first).weights_file)
     assert RunFolder(tmp_path / "tuned").read_recipe().training.start == first
     assert model.load(tmp_path / "fresh").provenance.start is None
 
