@@ -9,7 +9,7 @@ from seqdiff.cli import options
 
 
 def command(
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help="caduceus.")],
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="Whose folder it is: one of the above.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The published folder: config.json and the weights.")],
     out: Annotated[Path, typer.Option("--out", help="The run directory to make.")],
     context: Annotated[

@@ -1,5 +1,6 @@
 """Every command explains itself, with an example that parses."""
 
+import re
 import shlex
 
 import pytest
@@ -7,6 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 from seqdiff.cli import app
+from seqdiff.config import members
+from seqdiff.imports import FormatConfig
 
 GROUP = typer.main.get_command(app)
 
@@ -29,6 +32,12 @@ def test_every_help_has_an_example_that_parses(path, command):
     words = shlex.split(example)
     assert tuple(words[: len(path) + 1]) == ("seqdiff", *path)
     command.make_context(" ".join(path), words[len(path) + 1 :])  # raises for an unknown option
+
+
+def test_import_explains_every_format():
+    """By hand, since no help waits for torch, which the formats need."""
+    described = CliRunner().invoke(app, ["import", "--help"]).stdout.split("Example:")[0]
+    assert re.findall(r"^ +([\w-]+): ", described, re.M) == list(members(FormatConfig))
 
 
 def test_the_version():
