@@ -45,8 +45,8 @@ def choose(device: torch.device, dtype: torch.dtype) -> Path:
         return Path("reference", "float64 is computed in plain torch")
     if wanted == "reference":
         return Path("reference", "it was asked for")
-    own: Name = "cuda" if device.type == "cuda" else "cpu"
-    reason = f"tensors are on {device.type}" if wanted not in ("auto", own) else unavailable(own)
+    own: Name | None = device.type if device.type in ("cpu", "cuda") else None
+    reason = f"tensors are on {device.type}" if own is None or wanted not in ("auto", own) else unavailable(own)
     if reason is None:
         return Path(own, described(own))
     if wanted != "auto":

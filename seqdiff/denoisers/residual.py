@@ -8,6 +8,8 @@ from torch import Tensor
 from seqdiff.denoisers import paths
 
 EPSILON = 1e-5
+MOST_LANES = 16
+"""Floats that the widest vector writes past the last row."""
 
 
 def add_norm(
@@ -17,18 +19,24 @@ def add_norm(
 
     Zhang & Sennrich 2019, arXiv:1910.07467, eq. 4, with EPSILON under the root. On CPUs it is one fused kernel
     forward and one backward, in float32; elsewhere plain torch.
+    Raises ValueError where the sizes do not fit.
     """
+    if (stream is not None and stream.shape != update.shape) or weight.shape != update.shape[-1:]:
+        sizes = [None if t is None else tuple(t.shape) for t in (update, stream, weight)]
+        raise ValueError(f"add_norm: update, stream and weight of sizes {sizes} do not fit: two of a size, one as wide")
     if paths.choose(update.device, update.dtype).name != "cpu":
         total = update if stream is None else update + stream
         return F.rms_norm(total, (total.shape[-1],), weight, EPSILON), total
     given = [t if t is None else t.float() for t in (update, stream, weight)]
     normed, total, _ = torch.ops.seqdiff.add_norm(*given)
-    return normed, total
+    dtype = update.dtype if stream is None else torch.promote_types(update.dtype, stream.dtype)
+    return normed.to(torch.promote_types(dtype, weight.dtype)), total.to(dtype)
 
 
 @torch.library.custom_op(
     "seqdiff::add_norm",
     mutates_args=(),
+    device_types="cpu",
     schema="(Tensor update, Tensor? stream, Tensor weight) -> (Tensor, Tensor, Tensor)",
 )
 def fused(update, stream, weight):
@@ -40,7 +48,7 @@ def fused(update, stream, weight):
     width = update.shape[-1]
     rows = update.numel() // width
     total, normed = torch.empty_like(update), torch.empty_like(update)
-    scales = update.new_empty(-(-rows // norm.LANES) * norm.LANES)
+    scales = update.new_empty(rows + MOST_LANES)
     other = update if stream is None else stream
     run(
         norm.forward, -(-rows // norm.SLAB), norm.scratch(), rows, width, int(stream is not None), _numbers(width),
@@ -52,6 +60,7 @@ def fused(update, stream, weight):
 @torch.library.custom_op(
     "seqdiff::add_norm_backward",
     mutates_args=(),
+    device_types="cpu",
     schema="(Tensor total, Tensor weight, Tensor scales, Tensor? dnormed, Tensor? dtotal) -> (Tensor, Tensor)",
 )
 def fused_backward(total, weight, scales, dnormed, dtotal):
@@ -78,12 +87,13 @@ def _numbers(width: int) -> Tensor:
 
 @fused.register_fake
 def _(update, stream, weight):
-    return torch.empty_like(update), torch.empty_like(update), update.new_empty(update.numel() // update.shape[-1] + 16)
+    rows = update.shape[:-1].numel()
+    return update.new_empty(update.shape), update.new_empty(update.shape), update.new_empty(rows + MOST_LANES)
 
 
 @fused_backward.register_fake
 def _(total, weight, scales, dnormed, dtotal):
-    return torch.empty_like(total), torch.empty_like(weight)
+    return total.new_empty(total.shape), weight.new_empty(weight.shape)
 
 
 def _keep(ctx, inputs, output):

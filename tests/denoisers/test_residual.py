@@ -46,8 +46,26 @@ def test_either_result_may_be_left_unused(path):
         add_norm(*inputs)[used].sum().backward()
         exact = [t.double().requires_grad_() for t in (update, stream, weight)]
         expected(*exact)[used].sum().backward()
-        torch.testing.assert_close(inputs[0].grad.double(), exact[0].grad, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(inputs[1].grad, inputs[0].grad)
+        for one, other in zip(inputs, exact, strict=True):
+            right = torch.zeros(other.shape) if other.grad is None else other.grad.float()
+            found = torch.zeros(one.shape) if one.grad is None else one.grad
+            torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_what_comes_out_has_the_type_of_what_went_in(path, dtype):
+    update, stream, weight = torch.randn(2, 5, 8).to(dtype), torch.randn(2, 5, 8).to(dtype), torch.ones(8, dtype=dtype)
+    normed, total = add_norm(update, stream, weight)
+    assert normed.dtype == total.dtype == dtype
+    assert add_norm(update, stream.float(), weight)[1].dtype == torch.float32  # a stream may be finer than its updates
+    torch.testing.assert_close(normed.float(), expected(update.float(), stream.float(), 1)[0], rtol=2e-2, atol=2e-2)
+
+
+def test_sizes_that_do_not_fit_are_said(path):
+    with pytest.raises(ValueError, match=r"\(1, 5, 8\).*do not fit"):
+        add_norm(torch.randn(2, 5, 8), torch.randn(1, 5, 8), torch.randn(8))
+    with pytest.raises(ValueError, match="do not fit"):
+        add_norm(torch.randn(2, 5, 8), None, torch.randn(7))
 
 
 def test_float64_and_noncontiguous_streams(path):

@@ -13,6 +13,8 @@ def run(kernel: Callable[..., None], tasks: int, scratch: int, *arguments: Tenso
     """
     if not tasks:
         return
+    tensors = [t for t in arguments if isinstance(t, Tensor)]
+    assert all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors), "kernels read float32 on the CPU"
     addresses = [t if isinstance(t, int) else 0 if t is None else t.data_ptr() for t in arguments]
     if not scratch:
         return kernel(tasks, *addresses)

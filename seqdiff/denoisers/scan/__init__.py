@@ -38,8 +38,9 @@ def selective_scan(
     `selective_scan_fn`, for input-dependent B and C shared by all channels. `reverse` scans from the last
     position to the first, and nothing needs to be flipped. With `return_last_state` the answer is (y, the state
     after the last step of the scan); given as the next call's `initial_state`, a long sequence can be scanned
-    piece by piece. Gradients flow through both. The answer has the type of u; the state is float32 at least.
-    Tensors may be views in any layout; memory ordered (B, L, D) is the fast one on CPUs.
+    piece by piece. Gradients flow through both, first derivatives only. The answer has the type of u; the state is
+    float32 at least. Tensors may be views in any layout; memory ordered (B, L, D) is the fast one on CPUs. Raises
+    ValueError where the sizes do not fit.
 
     >>> import torch
     >>> one = torch.ones(1, 1, 3)
@@ -48,6 +49,12 @@ def selective_scan(
     >>> selective_scan(one, one, torch.zeros(1, 1), one, one, reverse=True).tolist()
     [[[3.0, 2.0, 1.0]]]
     """
+    (rows, channels, length), states = u.shape, A.shape[1]
+    _fit(
+        delta=(delta, u.shape), A=(A, (channels, states)), B=(B, (rows, states, length)), C=(C, (rows, states, length)),
+        D=(D, (channels,)), z=(z, u.shape), delta_bias=(delta_bias, (channels,)),
+        initial_state=(initial_state, (rows, channels, states)),
+    )  # fmt: skip
     return _path(u).selective_scan(
         u, delta, A, B, C, D, z, delta_bias, delta_softplus,
         reverse=reverse, initial_state=initial_state, return_last_state=return_last_state,
@@ -71,7 +78,28 @@ def mix(
     set to zero before and after the convolution, so that states stay exactly zero up to the first real position;
     None says that there are no pads.
     """
+    inner = xz.shape[2] // 2
+    _fit(inside=(inside, (*xz.shape[:2], 1)), out_proj=(out_proj, (out_proj.shape[0], inner)))
+    for way in (forward, backward):
+        taps, (_, rank), (_, states) = way.conv_weight.shape[-1], way.dt_proj.shape, way.A_log.shape
+        sizes = (
+            (inner, 1, taps),
+            (inner,),
+            (rank + 2 * states, inner),
+            (inner, rank),
+            (inner,),
+            (inner, states),
+            (inner,),
+        )
+        _fit(**{name: (tensor, size) for name, tensor, size in zip(way._fields, way, sizes, strict=True)})
     return _path(xz).mix(xz, inside, forward, backward, out_proj)
+
+
+def _fit(**given: tuple[Tensor | None, tuple[int, ...]]) -> None:
+    """Raise ValueError for a tensor of another size than it should have: the kernels see addresses alone."""
+    for name, (tensor, size) in given.items():
+        if tensor is not None and tensor.shape != size:
+            raise ValueError(f"{name} has size {tuple(tensor.shape)} where {tuple(size)} fits the others")
 
 
 def _path(tensor: Tensor) -> ModuleType:

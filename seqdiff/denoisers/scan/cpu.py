@@ -2,7 +2,7 @@
 
 float32 inside, whatever comes in. Operators are of torch.library, so that torch.compile sees one node each; the
 backward passes are written by hand, since what surrounds the kernels (projections, sums over directions) is cheaper
-computed in place than by autograd. Results do not depend on the number of threads.
+computed in place than by autograd. There are first derivatives only.
 """
 
 import torch
@@ -65,6 +65,7 @@ def mix(
 @torch.library.custom_op(
     "seqdiff::fused_scan",
     mutates_args=(),
+    device_types="cpu",
     schema="(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? bias, Tensor? state,"
     " bool soft, bool reverse, bool keep) -> (Tensor, Tensor, Tensor, Tensor)",
 )
@@ -72,7 +73,7 @@ def fused_scan(u, delta, A, B, C, D, z, bias, state, soft, reverse, keep):
     """The gated output (rows, L, D), the last state, and for the backward pass the kept states and the output before
     the gate. u, delta, z (rows, L, D); A (D, N); B, C (rows, L, N); state (rows, D, N)."""
     u, delta, B, C = map(fused.inner, (u, delta, B, C))
-    y, last, kept = fused.scan_forward(u, delta, A, B, C, D, bias, None, state, soft, reverse, keep)
+    y, kept, last = fused.scan_forward(u, delta, A, B, C, D, bias, None, soft, reverse, keep, state, ends=True)
     if z is None:
         return y, last, kept, y.new_empty(0)
     out = torch.empty_like(y)
@@ -83,6 +84,7 @@ def fused_scan(u, delta, A, B, C, D, z, bias, state, soft, reverse, keep):
 @torch.library.custom_op(
     "seqdiff::fused_scan_backward",
     mutates_args=(),
+    device_types="cpu",
     schema="(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? z, Tensor? bias, Tensor kept,"
     " Tensor y, Tensor? dout, Tensor? dlast, bool soft, bool reverse)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
@@ -96,7 +98,7 @@ def fused_scan_backward(u, delta, A, B, C, D, z, bias, kept, y, dout, dlast, sof
         dz = torch.empty_like(y)
         dout = fused.gated_back(dout, y, fused.inner(z), dz)
     du, ddelta, lines, dA, dD, dbias, _, dstate = fused.scan_backward(
-        u, delta, A, B, C, D, bias, None, kept, dout, dlast, soft, reverse
+        u, delta, A, B, C, D, bias, None, soft, reverse, kept, dout, dlast, ends=True
     )
     dB, dC = (part.clone() for part in lines.chunk(2, -1))
     return du, ddelta, dA.contiguous(), dB, dC, dD.contiguous(), dz, dbias.contiguous(), dstate.contiguous()
@@ -108,6 +110,7 @@ _MIX = ", ".join(f"Tensor {name}_{way}" for way in "fb" for name in ("conv", "cb
 @torch.library.custom_op(
     "seqdiff::fused_mix",
     mutates_args=(),
+    device_types="cpu",
     schema=f"(Tensor xz, Tensor? inside, {_MIX}, bool keep)" + " -> (" + ", ".join(["Tensor"] * 9) + ")",
 )
 def fused_mix(xz, inside, *rest):
@@ -132,6 +135,7 @@ def fused_mix(xz, inside, *rest):
 @torch.library.custom_op(
     "seqdiff::fused_mix_backward",
     mutates_args=(),
+    device_types="cpu",
     schema=f"(Tensor dout, Tensor xz, Tensor? inside, {_MIX}, Tensor x, Tensor y, Tensor uf, Tensor lf, Tensor kf,"
     " Tensor ub, Tensor lb, Tensor kb) -> (" + ", ".join(["Tensor"] * 15) + ")",
 )
@@ -142,12 +146,11 @@ def fused_mix_backward(dout, xz, inside, *rest):
     xz = xz.contiguous()
     if inside is None:
         x = xz.chunk(2, -1)[0]
-    dxz = torch.empty_like(xz)
+    dxz = xz.new_empty(xz.shape)
     dx, dz = dxz.chunk(2, -1)
     dy = fused.gated_back(fused.inner(dout), y, xz.chunk(2, -1)[1], dz)
-    with torch.autocast("cpu", enabled=False):
-        du, *of_forward = fused.one_way_back(dy, ways[0], *saved[:3], False)
-        dv, *of_backward = fused.one_way_back(dy, ways[1], *saved[3:], True)
+    du, *of_forward = fused.one_way_back(dy, ways[0], *saved[:3], False)
+    dv, *of_backward = fused.one_way_back(dy, ways[1], *saved[3:], True)
     if inside is not None:
         du *= inside
         dv *= inside
@@ -215,7 +218,8 @@ def _keep_mix(ctx, inputs, output):
 
 
 def _mix_gradients(ctx, dout, *_):
-    dxz, *gradients = torch.ops.seqdiff.fused_mix_backward(dout, *ctx.saved_tensors)
+    with torch.autocast("cpu", enabled=False):
+        dxz, *gradients = torch.ops.seqdiff.fused_mix_backward(dout, *ctx.saved_tensors)
     return dxz, None, *gradients, None
 
 

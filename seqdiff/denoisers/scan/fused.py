@@ -1,7 +1,7 @@
 """The kernels on tensors: scans, convolutions and gates with their gradients, before autograd knows of them.
 
-Tensors are float32 and ordered (rows, L, channels), with channels side by side. Results do not depend on the number of
-threads.
+Tensors are float32 and ordered (rows, L, channels), with channels side by side. What the kernels compute does not
+depend on the number of threads; the matrix products between them are torch's.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from seqdiff.denoisers.kernels.steps import CHANNELS, LOG2_E, TOGETHER
 from seqdiff.denoisers.scan.reference import Direction
 
 TASKS = 16
-"""Pieces that the channels of few rows are cut into, at least: what many threads can share."""
+"""Tasks that few rows are cut into, where there are channels enough: what many threads can share."""
 
 
 class Layout(NamedTuple):
@@ -61,15 +61,15 @@ class Layout(NamedTuple):
         return x.transpose(-1, -2).flatten(-3, -2)[..., : self.channels, :size]
 
 
-def scan_forward(u, delta, A, B, C, D, bias, W, state, soft, reverse, keep):
-    """y (rows, L, D), the last state (rows, D, N), and the state before each chunk, none unless `keep`.
+def scan_forward(u, delta, A, B, C, D, bias, W, soft, reverse, keep, state=None, *, ends=False):
+    """y (rows, L, D), the state before each chunk, none unless `keep`, and the last state (rows, D, N) if `ends`.
 
     delta is (rows, L, D), or (rows, L, R) with W (D, R), whose product is the step. Innermost strides are 1.
     """
     layout = layout_of(u, A, W)
     square = layout.square
     y = u.new_empty(u.shape)
-    last = u.new_empty(layout.rows, *square)
+    last = u.new_empty(layout.rows, *square) if ends else None
     kept = u.new_empty((layout.rows, layout.chunks, *square) if keep else 0)
     rates, w, skip, bias = _blocked_parameters(layout, A, W, D, bias)
     initial = None if state is None else layout.blocked(state, layout.all_states)
@@ -81,11 +81,11 @@ def scan_forward(u, delta, A, B, C, D, bias, W, state, soft, reverse, keep):
         int(reverse), *_rows(u), *_rows(delta), *_rows(B), *_rows(C), rates, w, bias, skip, initial, y, last,
         kept if keep else None,
     )  # fmt: skip
-    return y, layout.unblocked(last, layout.states).contiguous(), kept
+    return y, kept, layout.unblocked(last, layout.states).contiguous() if ends else None
 
 
-def scan_backward(u, delta, A, B, C, D, bias, W, kept, dy, dlast, soft, reverse):
-    """Gradients (u, delta or None, [dt | B | C] in rows of R + 2N, A, D, bias, W or None, the initial state)."""
+def scan_backward(u, delta, A, B, C, D, bias, W, soft, reverse, kept, dy, dlast=None, *, ends=False):
+    """Gradients (u, delta or None, [dt | B | C] in rows of R + 2N, A, D, bias, W, the initial state if `ends`)."""
     layout = layout_of(u, A, W)
     rows, blocks, groups, rank = layout.rows, layout.blocks, layout.groups, layout.rank
     square = layout.square
@@ -95,7 +95,7 @@ def scan_backward(u, delta, A, B, C, D, bias, W, kept, dy, dlast, soft, reverse)
     drates = u.new_empty(rows, *square)
     dw = u.new_empty(rows, blocks, rank, CHANNELS)
     dskip, dbias = u.new_empty(2, rows, blocks, 1, CHANNELS)
-    dinitial = u.new_empty(rows, *square)
+    dinitial = u.new_empty(rows, *square) if ends else None
     rates, w, skip, bias = _blocked_parameters(layout, A, W, D, bias)
     last = None if dlast is None else layout.blocked(dlast, layout.all_states)
     run(
@@ -109,7 +109,8 @@ def scan_backward(u, delta, A, B, C, D, bias, W, kept, dy, dlast, soft, reverse)
     parts = ((drates, layout.states), (dskip, 1), (dbias, 1), (dw, rank))
     dA, dD, dbias, dW = (layout.unblocked(part.sum(0), size) for part, size in parts)
     dlines = dlines.sum(0) if groups > 1 else dlines[0]
-    return du, ddelta, dlines, dA, dD[:, 0], dbias[:, 0], dW, layout.unblocked(dinitial, layout.states)
+    dstate = layout.unblocked(dinitial, layout.states) if ends else None
+    return du, ddelta, dlines, dA, dD[:, 0], dbias[:, 0], dW, dstate
 
 
 def layout_of(u: Tensor, A: Tensor, W: Tensor | None) -> Layout:
@@ -136,40 +137,35 @@ def inner(x: Tensor) -> Tensor:
 
 
 def gated(first: Tensor, second: Tensor | None, z: Tensor, out: Tensor) -> None:
-    """out = (first + second) silu(z); `first` becomes the sum."""
-    rows, channels = first.numel() // first.shape[-1], first.shape[-1]
-    z = z if _even(z) else z.contiguous()
-    other = first if second is None else second
-    run(
-        gate.forward,
-        -(-rows // gate.SLAB),
-        0,
-        rows,
-        channels,
-        first,
-        other,
-        int(second is not None),
-        z,
-        z.stride(1),
-        out,
-    )
+    """out = (first + second) silu(z); `first` becomes the sum. z may be a view, the others are contiguous."""
+    rows, channels = first.shape[0] * first.shape[1], first.shape[2]
+    other, both = (first, 0) if second is None else (second, 1)
+    run(gate.forward, -(-rows // gate.SLAB), 0, rows, channels, first, other, both, *_evenly(z), out)
 
 
 def gated_back(dout: Tensor, y: Tensor, z: Tensor, dz: Tensor) -> Tensor:
-    """The gradient of y, contiguous; that of z is written to `dz`, which may be a view."""
-    rows, channels = y.numel() // y.shape[-1], y.shape[-1]
-    z, dout = (t if _even(t) else t.contiguous() for t in (z, dout))
+    """The gradient of y, contiguous; that of z is written to `dz`, which may be half of a contiguous tensor."""
+    rows, channels = y.shape[0] * y.shape[1], y.shape[2]
     dy = torch.empty_like(y)
     run(
-        gate.backward, -(-rows // gate.SLAB), 0, rows, channels, dout, dout.stride(1), y, z, z.stride(1), dy, dz,
-        dz.stride(1),
+        gate.backward, -(-rows // gate.SLAB), 0, rows, channels, *_evenly(dout), y, *_evenly(z), dy, dz,
+        _apart(dz),
     )  # fmt: skip
     return dy
 
 
-def _even(x: Float[Tensor, "B L n"]) -> bool:
-    """Whether all positions of all rows are equally far apart."""
-    return x.shape[0] == 1 or x.stride(0) == x.shape[1] * x.stride(1)
+def _evenly(x: Float[Tensor, "B L n"]) -> tuple[Tensor, int]:
+    """A tensor whose positions, those of all rows in a line, are equally far apart, and how far."""
+    if _apart(x) is None:
+        x = x.clone(memory_format=torch.contiguous_format)
+    return x, _apart(x)
+
+
+def _apart(x: Float[Tensor, "B L n"]) -> int | None:
+    """How far apart the positions of all rows are, None where that differs."""
+    if x.shape[1] == 1:  # what torch says of the stride of one position means nothing
+        return x.stride(0)
+    return x.stride(1) if x.shape[0] == 1 or x.stride(0) == x.shape[1] * x.stride(1) else None
 
 
 def convolved(x, inside, forward: Direction, backward: Direction) -> list[Tensor]:
@@ -186,7 +182,7 @@ def one_way(u, way: Direction, reverse: bool, keep: bool):
     """The output of a direction before the gate, what entered its scan, [dt | B | C], and the kept states."""
     lines = F.linear(u, way.x_proj)
     low, B, C = lines.split(way.sizes, -1)
-    y, _, kept = scan_forward(u, low, way.A, B, C, way.D, way.dt_bias, way.dt_proj, None, True, reverse, keep)
+    y, kept, _ = scan_forward(u, low, way.A, B, C, way.D, way.dt_bias, way.dt_proj, True, reverse, keep)
     return y, u, lines, kept
 
 
@@ -195,7 +191,7 @@ def one_way_back(dy, way: Direction, u, lines, kept, reverse: bool):
     low, B, C = lines.split(way.sizes, -1)
     A = way.A
     du, _, dlines, dA, dD, dbias, ddt_proj, _ = scan_backward(
-        u, low, A, B, C, way.D, way.dt_bias, way.dt_proj, kept, dy, None, True, reverse
+        u, low, A, B, C, way.D, way.dt_bias, way.dt_proj, True, reverse, kept, dy
     )
     flat = dlines.flatten(0, 1)
     dx_proj = flat.t() @ u.flatten(0, 1)

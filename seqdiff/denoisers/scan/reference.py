@@ -80,6 +80,8 @@ def causal_convolution(
     x: Float[Tensor, "B L E"], weight: Float[Tensor, "E 1 K"], bias: Float[Tensor, "E"], *, reverse: bool
 ) -> Float[Tensor, "B L E"]:
     """Each position with the K - 1 before it in the direction of reading, one kernel a channel."""
+    if not x.shape[1]:
+        return x
     past = weight.shape[-1] - 1
     x = F.pad(x, (0, 0, 0, past) if reverse else (0, 0, past, 0))
     kernel = (weight.flip(-1) if reverse else weight).unsqueeze(2)
