@@ -24,7 +24,8 @@ PACKAGES = ("torch", "numpy", "numba", "mamba-ssm", "causal-conv1d")
 def command() -> None:
     """Say what seqdiff runs on here: versions, devices, which code computes the selective scan, and why.
 
-    Put its output into a bug report. The exit code is 1 if a device cannot be used as it was asked for.
+    Put its output into a bug report. The exit code is 1 if a device cannot be used as it was asked for, and 2
+    if what was asked for (SEQDIFF_PATH, SEQDIFF_MALLOC) is no choice at all.
 
     Example: seqdiff doctor
     """
@@ -86,12 +87,16 @@ def _version(package: str) -> str:
 def _scan(device: "torch.device") -> str:
     import torch
 
-    from seqdiff.denoisers import paths
+    from seqdiff.denoisers import kernels, paths
 
+    # Double precision is computed whatever path is asked for: what this raises is a word that names none.
+    paths.choose(device, torch.float64)
     try:
         name, why = paths.choose(device, torch.float32)
     except ConfigError as error:
         return f"{REFUSED}{error}"
+    if name == "cpu":
+        why = f"{why}, {kernels.described()}"
     return f"{name}: {why}{_set(paths.VARIABLE)}"
 
 

@@ -32,7 +32,8 @@ def test_it_says_what_computes_the_scan_and_why(monkeypatch):
     assert facts["torch"] == torch.__version__
     assert int(facts["threads"].split()[0]) == torch.get_num_threads()
     monkeypatch.setattr(kernels, "unavailable", lambda: None)
-    assert run("doctor")[1]["scan-on-cpu"] == "cpu: fused kernels"
+    monkeypatch.setattr(kernels, "described", lambda: "vectors of 8 floats, 2 threads")
+    assert run("doctor")[1]["scan-on-cpu"] == "cpu: fused kernels, vectors of 8 floats, 2 threads"
 
 
 def test_what_the_environment_asks_for_is_shown(monkeypatch):
@@ -50,6 +51,20 @@ def test_what_cannot_run_is_shown_and_is_a_failure(monkeypatch):
     result, facts = run("doctor")
     assert result.exit_code == 1
     assert facts["scan-on-cpu"] == "cannot run: SEQDIFF_PATH=cuda cannot be: tensors are on cpu"
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        (paths.VARIABLE, "SEQDIFF_PATH=fast: choose one of auto, reference, cpu, cuda"),
+        (allocator.VARIABLE, "SEQDIFF_MALLOC=fast: choose keep or system"),
+    ],
+)
+def test_a_word_that_is_no_choice_is_wrong_usage(monkeypatch, variable, message):
+    monkeypatch.setenv(variable, "fast")
+    result, _ = run("doctor")
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_every_gpu_is_listed(monkeypatch):

@@ -38,6 +38,13 @@ def unavailable() -> str | None:
     return None
 
 
+def described() -> str:
+    """What they run on, only where `unavailable` gives None: "vectors of 16 floats, 2 threads"."""
+    from seqdiff.denoisers.kernels import vectors
+
+    return f"vectors of {vectors.LANES} floats, {threads.described()}"
+
+
 def cache() -> str:
     """The folder where compiled kernels are kept, or why there is none."""
     if reason := unavailable():

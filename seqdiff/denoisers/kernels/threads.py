@@ -14,7 +14,21 @@ import torch
 
 logger = logging.getLogger("seqdiff")
 
+FORKED = "this process was forked, and the threads of OpenMP do not come along"
+NO_OPENMP = "torch comes without OpenMP"
+
 _forked = False
+_said = False
+
+
+def described() -> str:
+    """On how many threads kernels run now, and why on one alone where torch has more."""
+    threads = torch.get_num_threads()
+    if threads > 1 and _forked:
+        return f"1 thread, for {FORKED}"
+    if threads > 1 and _parallel() is None:
+        return f"1 thread, for {NO_OPENMP}"
+    return f"{threads} threads" if threads > 1 else "1 thread"
 
 
 def run(function: int, shared: int, tasks: int) -> None:
@@ -23,7 +37,10 @@ def run(function: int, shared: int, tasks: int) -> None:
     Other Python threads go on meanwhile, and may do the same.
     """
     threads = torch.get_num_threads()
-    parallel = _parallel() if threads > 1 and tasks > 1 and not _forked else None
+    several = threads > 1 and tasks > 1
+    if several and _forked:
+        _say()
+    parallel = _parallel() if several and not _forked else None
     if parallel is None:
         _ONE(function)(shared)
     else:
@@ -44,13 +61,21 @@ def _parallel() -> Callable[[int, int, int, int], None] | None:
             continue
         found.restype, found.argtypes = None, (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
         return found
-    logger.info("torch comes without OpenMP: the CPU kernels run on one thread")
+    logger.info("%s: the CPU kernels run on one thread", NO_OPENMP)
     return None
 
 
+def _say() -> None:
+    """Once in each child."""
+    global _said
+    if not _said:
+        _said = True
+        logger.info("%s: the CPU kernels run on one thread in it", FORKED)
+
+
 def _mark_child() -> None:
-    global _forked
-    _forked = True
+    global _forked, _said
+    _forked, _said = True, False
 
 
 os.register_at_fork(after_in_child=_mark_child)

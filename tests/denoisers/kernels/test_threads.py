@@ -8,8 +8,8 @@ import pytest
 import torch
 from scans import Draw, arguments, gradients
 
-from seqdiff.denoisers import paths
-from seqdiff.denoisers.kernels import probe, threads
+from seqdiff.denoisers import kernels, paths
+from seqdiff.denoisers.kernels import probe, threads, vectors
 from seqdiff.denoisers.residual import add_norm
 from seqdiff.denoisers.scan import selective_scan
 
@@ -91,6 +91,47 @@ def test_without_openmp_one_thread_does_it_and_that_is_said_once(with_threads, m
         probe.check()
     threads._parallel.cache_clear()
     assert caplog.text.count("without OpenMP") == 1
+
+
+def test_what_the_kernels_run_on_is_described(with_threads, monkeypatch):
+    with_threads(2)
+    assert kernels.described() == f"vectors of {vectors.LANES} floats, 2 threads"
+    with_threads(1)
+    assert threads.described() == "1 thread"
+    with_threads(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(threads, "_parallel", lambda: None)
+        assert threads.described() == "1 thread, for torch comes without OpenMP"
+    monkeypatch.setattr(threads, "_forked", True)
+    assert threads.described().startswith("1 thread, for this process was forked")
+
+
+def test_a_forked_child_says_once_that_it_has_one_thread():
+    code = """if True:
+        import logging, os, sys, torch
+        from seqdiff.denoisers.kernels import probe
+        logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(process)d %(message)s")
+        torch.set_num_threads(2)
+        probe.check()
+        child = os.fork()
+        if not child:
+            probe.check()
+            probe.check()
+            grandchild = os.fork()
+            if not grandchild:
+                probe.check()
+                os._exit(0)
+            os.waitpid(grandchild, 0)
+            os._exit(0)
+        os.waitpid(child, 0)
+        print(os.getpid())
+    """
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    *said, parent = [line for line in result.stdout.splitlines() if "compiling" not in line]
+    assert [line.partition(" ")[2] for line in said] == [
+        f"{threads.FORKED}: the CPU kernels run on one thread in it"
+    ] * 2
+    assert len({parent, *(line.split()[0] for line in said)}) == 3
 
 
 # Children that GCC's OpenMP would leave waiting for ever.
