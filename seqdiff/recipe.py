@@ -55,6 +55,9 @@ class Training(Config):
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16` is autocast on GPUs, and on CPUs that have it; logits and loss stay float32."""
     compile: bool = False
+    """Train with `torch.compile` of the network, forward and backward; validation, the loss and the optimizer stay as
+    they are. On the CPU every network is one graph. On a GPU with mamba-ssm the graph breaks once in each Mamba layer,
+    around its scan (`scan.cuda.mix`). The first step waits for the compiler, and on CPUs it brings little."""
     activation_checkpointing: bool = False
     """Keep of each layer its input alone, and compute the layer again in the backward pass: less memory for more time,
     the same result."""

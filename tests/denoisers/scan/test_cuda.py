@@ -8,7 +8,7 @@ import pytest
 import torch
 from scans import arguments, gradients, layer, leaves, mixed, relative, sequential
 
-from seqdiff.denoisers import paths
+from seqdiff.denoisers import Caduceus, paths
 from seqdiff.denoisers.scan import cuda, mix
 
 GPU = torch.device("cuda")
@@ -231,6 +231,21 @@ def test_the_compiler_stops_at_mamba_ssm_alone(monkeypatch, stand_in):
     assert explained.graph_count == 2
     assert explained.graph_break_count == 1
     assert "torch.compiler.disable" in explained.break_reasons[0].reason
+
+
+def test_a_compiled_network_breaks_at_its_layers_scans_alone(monkeypatch, stand_in):
+    monkeypatch.setattr(paths, "choose", lambda device, dtype: paths.Path("cuda", ""))
+    torch.manual_seed(0)
+    network, tokens = Caduceus(width=16, depth=2).build(4), torch.randint(0, 4, (2, 16))
+    torch.nn.init.normal_(network.head.weight)
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    compiled = torch.compile(network, backend="eager")
+    torch.testing.assert_close(compiled(tokens), network(tokens), rtol=1e-4, atol=1e-5)
+    (reason,) = torch._dynamo.utils.counters["graph_break"]
+    torch._dynamo.reset()
+    assert "torch.compiler.disable" in reason
+    assert "function mix" in reason
 
 
 def forget_packages():
