@@ -182,22 +182,15 @@ def forward(shared):
                 h, at = state + (q - first) * square, q * BLOCK
                 if kept != 0:
                     _copy_rows(kept + ((row * chunks + k) * blocks + q) * square, h, s.all_states)
-                _ask(
-                    s.u + FLOAT * (row * s.u_row + start * s.u_step),
-                    FLOAT * way * s.u_step,
-                    q,
-                    first,
-                    last,
-                    steps,
-                    STEPS,
-                )
+                u = s.u + FLOAT * (row * s.u_row + start * s.u_step)
+                _ask(u, FLOAT * way * s.u_step, q, first, last, steps, STEPS)
                 _prepare(s, work, FORWARD_ROWS, row, q, start, steps, way)
                 for i in range(steps):
                     here, lines = work + i * FORWARD_ROWS, bc + i * wide
                     skip_input(here + OUTPUT, here + INPUT, s.skip + at)
                     for n in range(0, s.all_states, TOGETHER):
                         advance(here + STEP, here + DRIVE, here + OUTPUT, s.rates + q * square + n * BLOCK,
-                                 h + n * BLOCK, lines + FLOAT * n, lines + FLOAT * (s.all_states + n))  # fmt: skip
+                                h + n * BLOCK, lines + FLOAT * n, lines + FLOAT * (s.all_states + n))  # fmt: skip
                 for i in range(steps):
                     to = y + FLOAT * (row * s.length + start + way * i) * s.channels + at
                     store_block(to, work + i * FORWARD_ROWS + OUTPUT, s.channels - q * CHANNELS)
@@ -302,7 +295,7 @@ def backward(shared):
 
 @loop
 def _write_lines(s, to, dlow, db_dc, line):
-    """The gradients of low, B and C at one position, which stand as `_low_rank` and `_back` left them, in one row."""
+    """The gradients of low, B and C at one position, as `low_rank_back` and `step_back` left them, in one row."""
     for p in range(0, s.rank, LANES):
         sum_lanes(line, dlow + p * VECTOR)
         for r in range(p, min(p + LANES, s.rank)):

@@ -17,6 +17,7 @@ VECTOR = FLOAT * LANES
 
 @inlined
 def zero_block(to: Row):
+    """Set a block to zero."""
     zero = to[0].same(0)
     for j in range(0, CHANNELS, LANES):
         to[j] = zero
@@ -24,51 +25,60 @@ def zero_block(to: Row):
 
 @inlined
 def zero_vector(to: Row):
+    """Set a vector to zero."""
     to[0] = to[0].same(0)
 
 
 @inlined
 def copy_block(to: Row, start: Row):
+    """Copy a block."""
     for j in range(0, CHANNELS, LANES):
         to[j] = start[j]
 
 
 @inlined
 def prefetch(place: Row):
+    """Ask for a cache line."""
     place.prefetch()
 
 
 @inlined
 def move(to: Row, start: Row):
+    """Copy one float."""
     to.set_one(0, start.one(0))
 
 
 @inlined
 def add_product(to: Row, weight: Row, number: Row):
+    """Add a block times one number."""
     for j in range(0, CHANNELS, LANES):
         to[j] = fma(weight[j], number.spread(0), to[j])
 
 
 @inlined
 def load_block(to: Row, start: Row, count: int):
+    """Read a block of which the first `count` channels are there; the others are zero."""
     for j in range(0, CHANNELS, LANES):
         to[j] = start.first(count, j)
 
 
 @inlined
 def add_loaded(to: Row, start: Row, count: int):
+    """Add a block of which the first `count` channels are there."""
     for j in range(0, CHANNELS, LANES):
         to[j] = to[j] + start.first(count, j)
 
 
 @inlined
 def softplus_slope(d: Row, slope: Row):
+    """d becomes softplus(d); its derivative is the slope."""
     for j in range(0, CHANNELS, LANES):
         d[j], slope[j] = softplus(d[j])
 
 
 @inlined
 def ones_block(to: Row):
+    """Set a block to one."""
     one = to[0].same(1)
     for j in range(0, CHANNELS, LANES):
         to[j] = one
@@ -76,6 +86,7 @@ def ones_block(to: Row):
 
 @inlined
 def drive_block(d: Row, drive: Row, x: Row, u: Row, count: int):
+    """Read u as x; the drive is d x."""
     for j in range(0, CHANNELS, LANES):
         x[j] = u.first(count, j)
         drive[j] = d[j] * x[j]
@@ -83,6 +94,7 @@ def drive_block(d: Row, drive: Row, x: Row, u: Row, count: int):
 
 @inlined
 def skip_input(y: Row, x: Row, skip: Row):
+    """The output starts as D x."""
     for j in range(0, CHANNELS, LANES):
         y[j] = x[j] * skip[j]
 
@@ -149,6 +161,7 @@ def gradients(d: Row, x: Row, slope: Row, dy: Row, dinput: Row, dstep: Row, skip
 
 @inlined
 def store_block(to: Row, start: Row, count: int):
+    """Write the first `count` channels of a block."""
     for j in range(0, CHANNELS, LANES):
         to.set_first(count, start[j], j)
 
@@ -165,4 +178,5 @@ def low_rank_back(dw: Row, dlow: Row, w: Row, low: Row, ddelta: Row):
 
 @inlined
 def sum_lanes(to: Row, start: Row):
+    """Sums over the lanes of LANES vectors."""
     to[0] = sums([start[i * LANES] for i in range(LANES)])
