@@ -66,8 +66,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def appearing(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside `path` to fill; on leaving it takes the name, so that it appears whole or not at all.
 
-    If the block fails, the temporary folder goes. Raises DataError when something is at `path` already, other than an
-    empty folder, when its parent cannot be written, or when the disk is full.
+    If the block fails, the temporary folder goes. Raises DataError as `require_vacant` does, when the parent of `path`
+    cannot be written, or when the disk is full.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with appearing(Path(folder) / "run") as temporary:
@@ -78,8 +78,7 @@ def appearing(path: str | Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     temporary = None
     try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise DataError(f"{path} exists already and is not overwritten: choose another name, or remove it")
+        require_vacant(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".partial"))
         yield temporary
@@ -92,6 +91,21 @@ def appearing(path: str | Path) -> Iterator[Path]:
     except BaseException:
         _discard_folder(temporary)
         raise
+
+
+def require_vacant(path: str | Path) -> None:
+    """DataError when a folder cannot appear at `path`: something other than an empty folder is there, or it would lie
+    in what is no folder."""
+    target = Path(os.path.realpath(path))
+    try:
+        taken = target.exists() and (not target.is_dir() or any(target.iterdir()))
+        nearest = next(parent for parent in target.parents if parent.exists())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {explain(error)}") from error
+    if taken:
+        raise DataError(f"{path} exists already and is not overwritten: choose another name, or remove it")
+    if not nearest.is_dir():
+        raise DataError(f"{path}: cannot be made: {nearest} is not a folder; choose another name")
 
 
 def checksum(path: str | Path) -> str:

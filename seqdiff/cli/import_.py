@@ -29,9 +29,11 @@ def command(
     options.start(threads=None, quiet=quiet, verbose=verbose)
     from seqdiff import imports
     from seqdiff.config import members
+    from seqdiff.files import require_vacant
 
     formats = members(imports.FormatConfig)
     options.one_of("FORMAT", format, tuple(formats))
+    require_vacant(out)  # before anything is read or asked for
     imported = formats[format](folder=folder, context=context).read()
     imported.write(out)
     network, data = imported.recipe.denoiser, imported.recipe.data

@@ -75,7 +75,7 @@ def progress(label: str, unit: str, quiet: bool, total: int | None = None) -> It
     columns = [
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} " + unit + "s"),
+        TextColumn("{task.completed:,.0f} " + _plural(unit)),
         TimeRemainingColumn() if total else TimeElapsedColumn(),
     ]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -93,10 +93,15 @@ def _lines(label: str, unit: str, total: int | None, every: float = 20.0) -> Cal
         now = time.monotonic()
         if now - said >= every and so_far:
             said = now
-            left = f" of {total:,}, {(now - begun) / so_far * (total - so_far):,.0f} s left" if total else ""
-            print(f"seqdiff: {label}: {so_far:,.0f} {unit}s{left}", file=sys.stderr, flush=True)
+            whole = "" if unit == "%" else f" of {total:,}"
+            left = f"{whole}, {(now - begun) / so_far * (total - so_far):,.0f} s left" if total else ""
+            print(f"seqdiff: {label}: {so_far:,.0f} {_plural(unit)}{left}", file=sys.stderr, flush=True)
 
     return advance
+
+
+def _plural(unit: str) -> str:
+    return unit if unit == "%" else unit + "s"
 
 
 def difference(advance: Callable[[float], None], scale: float = 1) -> Callable[[float], None]:

@@ -47,10 +47,7 @@ def log_probabilities(
     """
     whole = torch.log_softmax(logits.double() / temperature, dim=-1)
     if whole.isnan().any():
-        raise SeqdiffError(
-            "the network's output is not a number (NaN or infinite logits): its weights are damaged or diverged; "
-            "use an earlier checkpoint"
-        )
+        raise not_a_number()
     kept = whole if top_p == 1 else _nucleus(whole, top_p)
     if allowed is None:
         return kept, kept.new_zeros(len(kept))
@@ -61,6 +58,14 @@ def log_probabilities(
     impossible = (log_z == -torch.inf)[:, None]
     log_mu = torch.where(impossible, torch.zeros_like(log_mu).masked_fill(~allowed, -torch.inf), log_mu)
     return torch.log_softmax(log_mu, dim=-1), log_z
+
+
+def not_a_number() -> SeqdiffError:
+    """The error for logits from which nothing can be drawn or scored."""
+    return SeqdiffError(
+        "the network's output is not a number (NaN or infinite logits): its weights are damaged or diverged; "
+        "use an earlier checkpoint"
+    )
 
 
 def _nucleus(log_mu: Float64[Tensor, "N K"], top_p: float) -> Float64[Tensor, "N K"]:

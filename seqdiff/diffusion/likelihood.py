@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from seqdiff.config import Config
-from seqdiff.diffusion.categorical import lowest
+from seqdiff.diffusion.categorical import lowest, not_a_number
 from seqdiff.diffusion.denoise import Denoise, is_hollow, precise, symbols, widest
 from seqdiff.diffusion.processes.masked import exact_count
 from seqdiff.streams import Streams
@@ -58,7 +58,8 @@ class Elbo(Config):
         *,
         batch_size: int = 32,
     ) -> Score:
-        return elbo(
+        """See `elbo`. Raises SeqdiffError if the logits are not numbers; training judges that for itself."""
+        score = elbo(
             denoise,
             tokens,
             scored,
@@ -67,6 +68,9 @@ class Elbo(Config):
             replicates=self.replicates,
             batch_size=batch_size,
         )
+        if score.nats.isnan().any():
+            raise not_a_number()
+        return score
 
 
 ScorerConfig = Elbo

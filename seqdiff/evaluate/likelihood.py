@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int
 from pydantic import Field
 
 from seqdiff.config import Config
-from seqdiff.diffusion.likelihood import elbo
+from seqdiff.diffusion.likelihood import Elbo
 from seqdiff.evaluate import heldout
 from seqdiff.evaluate.answer import Answer, Progress, Table, silent
 from seqdiff.evaluate.markov import MarkovModel
@@ -80,16 +80,15 @@ class Likelihood(Config):
     ) -> tuple[Float64[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
         """The bound of each window and its Monte-Carlo error, nats."""
         found = []
+        scorer = Elbo(strata=self.strata, replicates=self.replicates)
         rows = max(1, model.batch_tokens // tokens.shape[1])
         for first in range(0, len(tokens), rows):
             part = torch.from_numpy(tokens[first : first + rows])
-            score = elbo(
+            score = scorer(
                 model.denoise,
                 part,
                 part < model.alphabet.size,
                 Streams.of(self.seed, heldout.names(part.numpy())),
-                strata=self.strata,
-                replicates=self.replicates,
                 batch_size=rows,
             )
             found.append((score.nats.cpu().numpy(), score.se.cpu().numpy()))

@@ -61,8 +61,10 @@ class CaduceusFolder(Config):
         """The network and its weights.
 
         Raises DataError: a file is missing or damaged, this is no Caduceus or one that is built in another way,
-        tensors are missing, unknown or of another shape. Raises ConfigError when nothing says the context.
+        tensors are missing, unknown, of another shape or not finite. Raises ConfigError when nothing says the context.
         """
+        if self.folder.is_file():
+            raise DataError(f"{self.folder}: is a file; give the folder of the published model: {self.folder.parent}")
         file = self.folder / "config.json"
         config = huggingface.read_json(file)
         network = settings(config, file)
@@ -142,12 +144,14 @@ def convert(tensors: dict[str, Tensor], network: Caduceus, file: Path) -> dict[s
     """The weights under our names, in float32, from those under the published ones.
 
     A matrix that is shared may be there under one of its names (as transformers 4.38 and later save) or under all of
-    them, and must then be the same. DataError lists what is missing, unknown, of another shape, or not shared.
+    them, and must then be the same. DataError lists what is missing, unknown, of another shape, or not shared, and
+    else what is not finite.
     """
     # A buffer that follows from the vocabulary, and that a load-save cycle scrambles.
     left = {name: tensor for name, tensor in tensors.items() if not name.endswith("complement_map")}
     found: dict[str, Tensor] = {}
     problems: dict[str, list[str]] = {}
+    not_finite: list[str] = []
 
     def problem(kind: str, what: str) -> None:
         problems.setdefault(kind, []).append(what)
@@ -172,11 +176,18 @@ def convert(tensors: dict[str, Tensor], network: Caduceus, file: Path) -> dict[s
             problem("of another shape", f"{name} ({_times(shape)}, {str(tensor.dtype)[6:]}; it should be {wanted})")
             continue
         found[ours] = tensor.float().contiguous()
+        if not found[ours].isfinite().all():
+            not_finite.append(name)
     if left:
         problems["unknown"] = sorted(left)
     if problems:
         lines = (f"  {kind}: {_some(names)}" for kind, names in problems.items())
         raise DataError(f"{file}: its tensors are not those that config.json asks for:\n" + "\n".join(lines))
+    if not_finite:
+        raise DataError(
+            f"{file}: not every weight is a finite number in {_some(not_finite)}: the file is damaged, or its "
+            "training diverged; get it again, or take another checkpoint"
+        )
     return found
 
 
@@ -249,6 +260,8 @@ def _check_vocabulary(config: dict[str, Any], folder: Path) -> None:
 
 def _size(values: dict[str, Any], name: str, default: int | None, file: Path) -> int:
     value = values.get(name, default)
+    if name not in values and default is None:
+        raise DataError(f"{file}: {name} is missing")
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise DataError(f"{file}: {name} is {value!r}; it should be a number from 1 on")
     return value

@@ -29,7 +29,8 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: cannot be read as JSON: {error}{_pointer(path)}") from error
     if not isinstance(values, dict):
-        raise DataError(f"{path}: holds no settings but {type(values).__name__}")
+        kind = "a list" if isinstance(values, list) else "a single value"
+        raise DataError(f"{path}: is {kind}, not a mapping of settings")
     return values
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from seqdiff.checkpoint import Provenance, RunFolder
+from seqdiff.errors import DataError
 from seqdiff.files import appearing
 from seqdiff.recipe import Recipe
 
@@ -27,5 +28,8 @@ class Imported:
         provenance = Provenance(data.alphabet.name, data.context, f"unknown: {self.source}", data_checksum="", step=0)
         with appearing(run) as temporary:
             folder = RunFolder(temporary)
-            folder.write_recipe(self.recipe, remarks=(f"Weights: {self.source}", *self.remarks))
-            folder.write_weights(self.weights, provenance)
+            try:
+                folder.write_recipe(self.recipe, remarks=(f"Weights: {self.source}", *self.remarks))
+                folder.write_weights(self.weights, provenance)
+            except DataError as error:  # it names the temporary folder, which is gone when this is read
+                raise DataError(str(error).replace(str(temporary), str(run))) from error

@@ -173,7 +173,8 @@ def test_what_is_no_folder_of_a_model(folder):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("", "cannot be read as JSON"), ("{'d_model': 3}", "cannot be read as JSON"), ("[1]", "holds no settings but list"),
+    ("", "cannot be read as JSON"), ("{'d_model': 3}", "cannot be read as JSON"),
+    ("[1]", "config.json: is a list, not a mapping of settings"),
     ("version https://git-lfs.github.com/spec/v1\n", "run `git lfs pull`"),
 ])  # fmt: skip
 def test_a_damaged_config(folder, text, message):
@@ -228,6 +229,29 @@ def test_missing_unknown_and_misshapen_tensors_are_named_together(folder):
     assert f"missing: {first}A_log\n" in message
     assert f"of another shape: {first}D (5, float32; it should be 24)" in message
     assert "unknown: caduceus.backbone.layers.9.norm.weight" in message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(folder, value):
+    config = published.make_config()
+    tensors = published.make_tensors(config)
+    name = "caduceus.backbone.layers.1.mixer.submodule.mamba_fwd.D"
+    tensors[name][3] = value
+    message = error(published.write(folder, config, tensors))
+    assert f"not every weight is a finite number in {name}: " in message
+
+
+def test_a_setting_that_is_missing(folder):
+    config = published.make_config()
+    published.write(folder, {k: v for k, v in config.items() if k != "d_model"}, published.make_tensors(config))
+    assert error(folder).endswith("d_model is missing")
+
+
+def test_a_file_of_the_folder_in_place_of_the_folder(folder):
+    config = published.make_config()
+    published.write(folder, config, published.make_tensors(config))
+    with pytest.raises(DataError, match=f"give the folder of the published model: {folder}$"):
+        CaduceusFolder(folder=folder / "config.json").read()
 
 
 def test_directions_that_share_no_projection_are_refused(folder):
@@ -319,7 +343,9 @@ def test_a_run_is_not_overwritten_and_nothing_is_half_written(folder, tmp_path, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("seqdiff.checkpoint.save_file", full)
-    with pytest.raises(DataError, match="disk is full"):
+    with pytest.raises(
+        DataError, match="^" + str(tmp_path / "runs" / "there" / "model.safetensors") + ".*disk is full"
+    ):
         imported.write(tmp_path / "runs" / "there")
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"here", "file"}
 

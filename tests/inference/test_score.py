@@ -6,6 +6,7 @@ import torch
 from seqdiff.alphabet import DNA
 from seqdiff.data.fasta import Record
 from seqdiff.diffusion.likelihood import Elbo
+from seqdiff.errors import SeqdiffError
 from seqdiff.inference.score import score
 
 SHARES = torch.tensor([0.4, 0.3, 0.2, 0.1])
@@ -53,3 +54,13 @@ def test_scores_do_not_depend_on_batches_or_order():
         assert one.name == other.name
         assert one.nats == pytest.approx(other.nats, rel=1e-6)
     assert max(r.se for r in a) > 0
+
+
+def test_a_network_that_gives_no_numbers_is_an_error_and_never_a_score():
+    def broken(tokens, time=None):
+        logits = torch.zeros(*tokens.shape, 4)
+        logits[0, 0] = math.nan
+        return logits
+
+    with pytest.raises(SeqdiffError, match="the network's output is not a number"):
+        list(score([Record("r", "r", b"ACGT")], broken, DNA, 16, Elbo(strata=4, replicates=2)))
