@@ -95,7 +95,7 @@ def _program(
     if version:
         print(f"seqdiff {__version__}")
         if verbose:
-            guarded(lambda: print(doctor.brief()))()
+            guarded(doctor.brief)()
         raise typer.Exit
     if verbose:
         context.fail("-v belongs behind the command, or to --version")

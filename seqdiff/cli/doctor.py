@@ -39,11 +39,19 @@ def command() -> None:
         raise typer.Exit(1)
 
 
-def brief() -> str:
-    """The same in a few lines, for `seqdiff --version -v`."""
+def brief() -> None:
+    """The same in a few lines, and with the same exit code, for `seqdiff --version -v`."""
     logging.getLogger("seqdiff").setLevel(logging.ERROR)
-    wanted = ("python", *PACKAGES, "scan on")
-    return "\n".join(f"{name} {value}" for name, value in _facts() if name.startswith(wanted))
+    refused = False
+    for name, value in _facts():
+        if name.startswith("scan on"):
+            failed = value.startswith(REFUSED)
+            refused |= failed
+            print(f"{name}: {value if failed else 'path ' + value.replace(': ', ', ', 1)}")
+        elif name in ("python", *PACKAGES):
+            print(f"{name} {value}")
+    if refused:
+        raise typer.Exit(1)
 
 
 REFUSED = "cannot run: "
@@ -101,7 +109,7 @@ def _scan(device: "torch.device") -> str:
 
 
 def _set(variable: str) -> str:
-    return f" ({variable}={os.environ[variable]})" if variable in os.environ else ""
+    return f" ({variable}={os.environ[variable]})" if os.environ.get(variable) else ""
 
 
 def _cores() -> int:

@@ -46,10 +46,18 @@ def test_what_the_environment_asks_for_is_shown(monkeypatch):
     assert facts["threads"].endswith("(OMP_NUM_THREADS=3)")
 
 
+def test_an_empty_variable_is_as_good_as_none(monkeypatch):
+    monkeypatch.setenv(paths.VARIABLE, "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    assert "(SEQDIFF_PATH" not in run("doctor")[1]["scan-on-cpu"]
+    assert run("doctor")[1]["threads"].endswith(" cores")
+
+
 def test_what_cannot_run_is_shown_and_is_a_failure(monkeypatch):
     monkeypatch.setenv(paths.VARIABLE, "cuda")
     result, facts = run("doctor")
     assert result.exit_code == 1
+    assert run("--version", "-v")[0].exit_code == 1
     assert facts["scan-on-cpu"] == "cannot run: SEQDIFF_PATH=cuda cannot be: tensors are on cpu"
 
 
@@ -62,9 +70,10 @@ def test_what_cannot_run_is_shown_and_is_a_failure(monkeypatch):
 )
 def test_a_word_that_is_no_choice_is_wrong_usage(monkeypatch, variable, message):
     monkeypatch.setenv(variable, "fast")
-    result, _ = run("doctor")
-    assert result.exit_code == 2
-    assert message in result.stderr
+    for words in (["doctor"], ["--version", "-v"]):
+        result, _ = run(*words)
+        assert result.exit_code == 2
+        assert message in result.stderr
 
 
 def test_every_gpu_is_listed(monkeypatch):
@@ -82,12 +91,14 @@ def test_every_gpu_is_listed(monkeypatch):
         assert facts[f"scan-on-{name}"] == "cuda: mamba-ssm and causal-conv1d"
 
 
-def test_the_version_in_short():
+def test_the_version_in_short(monkeypatch):
+    monkeypatch.setattr(kernels, "unavailable", lambda: None)
+    monkeypatch.setattr(kernels, "described", lambda: "vectors of 8 floats, 2 threads")
     result, facts = run("--version", "-v")
     assert result.exit_code == 0
     assert facts["seqdiff"] == __version__
     assert facts["torch"] == torch.__version__
-    assert "scan-on-cpu" in facts
+    assert facts["scan-on-cpu:"] == "path cpu, fused kernels, vectors of 8 floats, 2 threads"
     assert "memory" not in facts
 
 

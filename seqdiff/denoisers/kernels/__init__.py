@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 # Its fork handler has to be there before anything forks.
 from seqdiff.denoisers.kernels import threads as threads
+from seqdiff.errors import SeqdiffError
 
 logger = logging.getLogger("seqdiff")
 
@@ -33,9 +34,14 @@ def unavailable() -> str | None:
         probe.check()
     except Exception as error:  # whatever a package raises that does not fit its neighbours
         logger.debug("the CPU kernels cannot be used", exc_info=True)
-        cause = error.__cause__ or error
-        return f"the CPU kernels do not work here ({type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]})"
+        return f"the CPU kernels do not work here ({in_a_line(error.__cause__ or error)})"
     return None
+
+
+def in_a_line(error: BaseException) -> str:
+    """What went wrong, the kind of error before it unless it is one of ours, whose message is whole."""
+    first = str(error).strip().partition("\n")[0]
+    return first if isinstance(error, SeqdiffError) else f"{type(error).__name__}: {first}"
 
 
 def described() -> str:

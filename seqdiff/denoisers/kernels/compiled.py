@@ -20,7 +20,7 @@ from types import FunctionType
 
 from llvmlite import ir
 
-from seqdiff.denoisers.kernels import machine, store, threads
+from seqdiff.denoisers.kernels import in_a_line, machine, store, threads
 from seqdiff.errors import SeqdiffError
 
 logger = logging.getLogger("seqdiff")
@@ -60,14 +60,15 @@ class Kernel:
                 self._engine = machine.loaded(self._code())
                 self._address = self._engine.get_function_address(_ENTRY)
             except Exception as error:  # a numba beside the wrong numpy raises ImportError, SystemError, ...
-                reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
                 raise SeqdiffError(
-                    f"the CPU kernel {self.name} cannot be compiled ({reason}); SEQDIFF_PATH=reference does without it"
+                    f"the CPU kernel {self.name} cannot be compiled ({in_a_line(error)}); "
+                    "SEQDIFF_PATH=reference does without it"
                 ) from error
 
     def _code(self) -> bytes:
         code = store.read(self.name)
         if code is None:
+            _check_numba()  # before anything is said or made
             with store.alone(self.name) as kept:
                 code = store.read(self.name)
                 if code is None:
@@ -107,10 +108,6 @@ def assembly(kernel: Kernel) -> str:
     """A kernel in LLVM's assembly, optimised."""
     import numba
 
-    if numba.config.DISABLE_JIT:
-        raise SeqdiffError("NUMBA_DISABLE_JIT is set")
-    if machine.differs(numba.config.CPU_FEATURES, bool(numba.config.ENABLE_AVX)):
-        raise SeqdiffError("numba is configured for another CPU, and not by NUMBA_CPU_FEATURES")
     function, signature = _bound(kernel.function), numba.types.void(numba.types.int64)
     settings = {"error_model": "numpy", "boundscheck": False, "debug": False}
     compiled = numba.njit(signature, **settings, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
@@ -125,6 +122,16 @@ define void @{_ENTRY}(i64 %shared) {{
 """
 
 
+def _check_numba() -> None:
+    """Raises SeqdiffError where numba is told not to compile, or to do it for another machine than we."""
+    import numba
+
+    if numba.config.DISABLE_JIT:
+        raise SeqdiffError("NUMBA_DISABLE_JIT is set")
+    if machine.differs(numba.config.CPU_FEATURES, bool(numba.config.ENABLE_AVX)):
+        raise SeqdiffError("numba is configured for another CPU, and not by NUMBA_CPU_FEATURES")
+
+
 def _bound(function: Callable) -> FunctionType:
     """The function with the operations it calls as numba knows them."""
     known = {**function.__globals__}
@@ -137,7 +144,9 @@ def _bound(function: Callable) -> FunctionType:
 @functools.cache
 def _say(kept: bool) -> None:
     """Once for each process, what takes so long."""
-    how_often = "once on this machine" if kept else f"in every process, for they are kept {store.status()}"
+    how_often = (
+        "once on this machine" if kept else f"in every process, for they can be kept nowhere: {store.obstacles()}"
+    )
     logger.info("compiling the CPU kernels (%s)", how_often)
 
 

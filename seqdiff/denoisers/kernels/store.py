@@ -5,10 +5,12 @@
 The digest is that of everything that decides the code: the sources of this package, the versions of numba, llvmlite
 and Python, and the CPU; so machines of different kinds can share one home, and edited kernels never meet old code.
 A file appears whole or not at all and holds the checksum of its content; a damaged one counts as absent. Only what
-this user owns and nobody else can write is loaded. Where no file can be kept, every process compiles for itself.
+this user owns and nobody else can write is loaded. Where that folder cannot be used, a private one among the temporary
+files serves; where no file can be kept at all, every process compiles for itself.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import logging
@@ -22,6 +24,7 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from seqdiff import resources
 from seqdiff.denoisers.kernels import machine
@@ -37,8 +40,20 @@ KEPT = 16
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _SETTINGS = ("NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE")
 
-_used: Path | None = None
-_complaints: dict[Path, str] = {}
+_ROOM = 100_000
+"""Bytes that have to fit where kernels are to be kept: more than the largest one."""
+
+
+class Place(NamedTuple):
+    """A folder that may keep kernels, and how a person knows it: "SEQDIFF_CACHE=/data/cache"."""
+
+    name: str
+    folder: Path
+
+
+_used: Place | None = None
+_complaints: dict[str, str] = {}
+"""Why a place, by its name, cannot be written in this process."""
 
 
 def _digest() -> str | None:
@@ -60,12 +75,15 @@ DIGEST = _digest()
 
 
 def read(kernel: str) -> bytes | None:
-    """The code of a kernel, or None."""
-    for folder in _folders():
+    """The code of a kernel, or None. What lies in a later place counts only while no earlier one can be written."""
+    for place in _places():
+        folder = place.folder
         with contextlib.suppress(OSError):
             if _private(folder.parent) and _private(folder) and (code := _content(folder / kernel, kernel)) is not None:
-                _use(folder)
+                _use(place)
                 return code
+        if _promising(place):
+            return None
     return None
 
 
@@ -74,26 +92,20 @@ def write(kernel: str, code: bytes) -> None:
     if _digest() != DIGEST:
         logger.debug("the sources of the kernels have changed: %s is not kept", kernel)
         return
-    for folder in _folders():
-        try:
-            _make(folder)
-            number, temporary = tempfile.mkstemp(dir=folder, prefix=f".{kernel}.", suffix=".partial")
-            try:
-                with open(number, "wb") as file:
-                    file.write(_head(kernel, code) + code)
-                    file.flush()
-                    os.fsync(number)
-                os.replace(temporary, folder / kernel)
-            except BaseException:
-                os.unlink(temporary)
-                raise
-        except OSError as error:
-            _complain(folder, error)
+    for place in _places():
+        if place.name in _complaints:
             continue
-        _use(folder)
-        _prune(folder.parent)
+        try:
+            _make(place.folder)
+            with _temporary(place.folder, kernel, _head(kernel, code) + code) as temporary:
+                os.replace(temporary, place.folder / kernel)
+        except OSError as error:
+            _complain(place.name, explain(error))
+            continue
+        _use(place)
+        _prune(place.folder.parent)
         return
-    logger.debug("compiled kernels cannot be kept: %s", status())
+    logger.debug("compiled kernels cannot be kept: %s", obstacles())
 
 
 @contextlib.contextmanager
@@ -105,13 +117,18 @@ def alone(kernel: str) -> Iterator[bool]:
     """
     lock = None
     try:
-        for folder in _folders():
+        for place in _places():
+            if place.name in _complaints:
+                continue
             try:
-                _make(folder)
-                lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                _make(place.folder)
+                # A full disk is found out now: what was kept in the next place is then read, not compiled again.
+                with _temporary(place.folder, "room", os.urandom(_ROOM)):
+                    pass
+                lock = os.open(place.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
                 break
             except OSError as error:
-                _complain(folder, error)
+                _complain(place.name, explain(error))
         end = time.monotonic() + PATIENCE
         while lock is not None and time.monotonic() < end and read(kernel) is None:
             try:
@@ -128,25 +145,60 @@ def alone(kernel: str) -> Iterator[bool]:
 
 
 def status() -> str:
-    """Where kernels are kept, or why they are not."""
+    """Where kernels are kept and why not in the place before, or why they are not kept."""
     if _used:
-        return str(_used)
+        others = {name: why for name, why in _complaints.items() if name != _used.name}
+        return f"{_used.folder} ({_listed(others)})" if others else str(_used.folder)
+    return f"nowhere, every process compiles them ({obstacles()})"
+
+
+def obstacles() -> str:
+    """Why there is no place to keep kernels."""
     if DIGEST is None:
-        return "nowhere: the sources of the kernels are not installed"
-    reasons = "; ".join(f"{place}: {why}" for place, why in _complaints.items())
-    return f"nowhere, every process compiles them ({reasons or 'the sources have changed'})"
+        return "the sources of the kernels are not installed"
+    return _listed(_complaints) or "the sources have changed"
 
 
-def _folders() -> list[Path]:
+def _listed(complaints: dict[str, str]) -> str:
+    return "; ".join(f"{name} cannot be used: {why}" for name, why in complaints.items())
+
+
+def _places() -> list[Place]:
     """Where kernels may be kept, the best place first."""
     if DIGEST is None:
         return []
-    roots = []
-    with contextlib.suppress(DataError):
-        roots.append(resources.cache_folder() / f"kernels-{os.geteuid()}")
+    places = []
+    chosen = os.environ.get("SEQDIFF_CACHE")
+    try:
+        cache = resources.cache_folder()
+    except DataError as error:
+        _complain(f"SEQDIFF_CACHE={chosen}" if chosen else "the user's cache", str(error))
+    else:
+        name = f"SEQDIFF_CACHE={chosen}" if chosen else str(cache)
+        places.append(Place(name, cache / f"kernels-{os.geteuid()}" / DIGEST))
     with contextlib.suppress(OSError):
-        roots.append(Path(tempfile.gettempdir()) / f"seqdiff-kernels-{os.geteuid()}")
-    return [root / DIGEST for root in roots]
+        root = Path(tempfile.gettempdir()) / f"seqdiff-kernels-{os.geteuid()}"
+        places.append(Place(str(root), root / DIGEST))
+    return places
+
+
+def _promising(place: Place) -> bool:
+    """Whether kernels could be kept in a place, as far as that can be told before writing."""
+    if place.name in _complaints:
+        return False
+    try:
+        for part in (place.folder.parent, place.folder):
+            with contextlib.suppress(FileNotFoundError):
+                _claim(part)
+        nearest = next(path for path in (place.folder, *place.folder.parents) if path.exists())
+        if not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{nearest} is not a folder")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "Permission denied")
+    except OSError as error:
+        _complain(place.name, explain(error))
+        return False
+    return True
 
 
 def _make(folder: Path) -> None:
@@ -155,8 +207,28 @@ def _make(folder: Path) -> None:
     for part in (folder.parent, folder):
         with contextlib.suppress(FileExistsError):
             part.mkdir(mode=0o700)
-        if not _private(part):
-            raise PermissionError(None, f"{part} is not yours, or others can write there")
+        _claim(part)
+
+
+def _claim(part: Path) -> None:
+    """Raises OSError where a folder is not this user's alone."""
+    if not _private(part):
+        raise PermissionError(None, f"{part} is not yours, or others can write there")
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path, name: str, content: bytes) -> Iterator[str]:
+    """The path of a file that is on the disk, and is gone afterwards if it has no other name by then."""
+    number, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".partial")
+    try:
+        with open(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(number)
+        yield temporary
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
 
 
 def _private(path: Path) -> bool:
@@ -184,19 +256,22 @@ def _head(kernel: str, code: bytes) -> bytes:
     return f"seqdiff {DIGEST} {kernel} {hashlib.sha256(code).hexdigest()}\n".encode()
 
 
-def _use(folder: Path) -> None:
-    """Remember the folder, and in its time that it was used; a day is exact enough."""
+def _use(place: Place) -> None:
+    """Remember the place, and in its time that it was used; a day is exact enough."""
     global _used
-    if _used == folder:
+    if _used == place:
         return
-    _used = folder
+    _used = place
     with contextlib.suppress(OSError):
-        if time.time() - folder.stat().st_mtime > 24 * 3600:
-            os.utime(folder)
+        if time.time() - place.folder.stat().st_mtime > 24 * 3600:
+            os.utime(place.folder)
 
 
-def _complain(folder: Path, error: OSError) -> None:
-    _complaints[folder.parent] = explain(error)
+def _complain(name: str, why: str) -> None:
+    """Remember why a place cannot be used; of one that was chosen on purpose it is said, once in a process."""
+    if name not in _complaints and name.startswith("SEQDIFF_CACHE="):
+        logger.warning("%s cannot be used for compiled kernels: %s", name, why)
+    _complaints[name] = why
 
 
 def _prune(root: Path) -> None:

@@ -126,9 +126,25 @@ def test_processes_that_start_at_once_compile_once_and_later_ones_do_without_num
 
 def test_where_nothing_can_be_kept_it_works_and_says_so(tmp_path):
     (tmp_path / f"seqdiff-kernels-{os.geteuid()}").touch()
-    first, status, _ = said(start("/proc/nowhere", TMPDIR=str(tmp_path)))
-    assert first.startswith("compiling the CPU kernels (in every process, for they are kept nowhere")
-    assert status.startswith("nowhere, every process compiles them (/proc/nowhere/kernels-")
+    warning, message, status, _ = said(start("/proc/nowhere", TMPDIR=str(tmp_path)))
+    nowhere = "No such file or directory"
+    assert warning == f"SEQDIFF_CACHE=/proc/nowhere cannot be used for compiled kernels: {nowhere}"
+    why = f"SEQDIFF_CACHE=/proc/nowhere cannot be used: {nowhere}; {tmp_path}/seqdiff-kernels-{os.geteuid()} cannot"
+    assert message.startswith(f"compiling the CPU kernels (in every process, for they can be kept nowhere: {why}")
+    assert message.count("every process") == 1
+    assert status.startswith(f"nowhere, every process compiles them ({why}")
+
+
+def test_where_nothing_may_be_compiled_nothing_says_so_and_no_folder_is_made(
+    new_probe, nothing_kept, monkeypatch, caplog, tmp_path
+):
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    kernels.unavailable.cache_clear()
+    with caplog.at_level(logging.INFO, "seqdiff"):
+        assert kernels.unavailable() == "the CPU kernels do not work here (NUMBA_DISABLE_JIT is set)"
+    kernels.unavailable.cache_clear()
+    assert not caplog.text
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_cluster_that_compiles_for_any_cpu_gets_code_of_its_own(tmp_path):
@@ -141,6 +157,6 @@ def test_the_message_comes_once(nothing_kept, caplog):
     with caplog.at_level(logging.INFO, "seqdiff"):
         for _ in range(2):
             Kernel(probe.forward.function)._code()
-            for path in store._folders()[0].iterdir():
+            for path in store._places()[0].folder.iterdir():
                 path.unlink()
     assert caplog.text.count("compiling the CPU kernels") == 1

@@ -117,6 +117,88 @@ def test_a_user_without_any_home_is_served_too(places, monkeypatch):
     monkeypatch.setattr(Path, "expanduser", nowhere)
     store.write("scan.forward", CODE)
     assert store.read("scan.forward") == CODE
+    assert "this user has no home folder; set SEQDIFF_CACHE to a folder" in store.status()
+
+
+@pytest.fixture
+def left_over(places, monkeypatch):
+    """A kernel among the temporary files, from a day without a cache."""
+    with monkeypatch.context() as that_day:
+        that_day.setenv("SEQDIFF_CACHE", "/proc/nowhere")
+        with store.alone("scan.forward"):
+            store.write("scan.forward", CODE)
+    assert len(files(places[1])) == 1
+    monkeypatch.setattr(store, "_used", None)
+    monkeypatch.setattr(store, "_complaints", {})
+
+
+def test_what_was_left_in_a_later_place_does_not_stand_in_for_the_cache_that_was_asked_for(left_over, places):
+    assert store.read("scan.forward") is None
+    with store.alone("scan.forward"):
+        assert store.read("scan.forward") is None
+        store.write("scan.forward", b"new")
+    assert files(places[0]) == [kept(places)]
+    assert store.read("scan.forward") == b"new"
+    assert store.status() == str(kept(places).parent)
+
+
+def test_it_is_read_where_the_cache_cannot_be_written(left_over, places):
+    kept(places).parents[1].mkdir(parents=True)
+    kept(places).parents[1].chmod(0o777)
+    assert store.read("scan.forward") == CODE
+    assert not files(places[0])
+    assert store.status().startswith(f"{places[1]}/")
+    assert store.status().endswith(" is not yours, or others can write there)")
+
+
+def test_a_file_where_the_cache_should_be_is_no_place(left_over, places):
+    places[0].touch()
+    assert store.read("scan.forward") == CODE
+    assert store.status().endswith(f" (SEQDIFF_CACHE={places[0]} cannot be used: Not a directory)")
+
+
+def test_neither_is_a_folder_on_a_disk_that_only_reads(left_over, places, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert store.read("scan.forward") == CODE
+    assert store.status().endswith(f" (SEQDIFF_CACHE={places[0]} cannot be used: no permission to write there)")
+
+
+def test_on_a_full_disk_what_the_next_place_has_is_not_compiled_again(left_over, places, monkeypatch):
+    def full(number):
+        if str(places[0]) in os.readlink(f"/proc/self/fd/{number}"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert store.read("scan.forward") is None
+    with store.alone("scan.forward") as there_is_a_place:
+        assert there_is_a_place
+        assert store.read("scan.forward") == CODE
+    assert not files(places[0])
+
+
+def test_reading_makes_no_folders(places):
+    assert store.read("scan.forward") is None
+    assert not places[0].exists()
+    assert not list(places[1].iterdir())
+
+
+def test_a_cache_that_was_asked_for_and_cannot_be_used_is_warned_of_once(places, monkeypatch, caplog):
+    monkeypatch.setenv("SEQDIFF_CACHE", "/proc/nowhere")
+    for _ in range(2):
+        with store.alone("scan.forward"):
+            store.write("scan.forward", CODE)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "SEQDIFF_CACHE=/proc/nowhere cannot be used for compiled kernels: No such file or directory" in caplog.text
+    why = "SEQDIFF_CACHE=/proc/nowhere cannot be used: No such file or directory"
+    assert store.status() == f"{files(places[1])[0].parent} ({why})"
+
+
+def test_a_home_that_cannot_be_used_is_no_reason_to_warn(places, monkeypatch, caplog):
+    monkeypatch.delenv("SEQDIFF_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
+    store.write("scan.forward", CODE)
+    assert not caplog.records
+    assert store.status() == f"{files(places[1])[0].parent} (/proc/seqdiff cannot be used: No such file or directory)"
 
 
 def test_with_no_place_at_all_nothing_is_kept_and_the_reason_is_said(places, monkeypatch):
