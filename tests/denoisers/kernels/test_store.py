@@ -193,6 +193,14 @@ def test_a_cache_that_was_asked_for_and_cannot_be_used_is_warned_of_once(places,
     assert store.status() == f"{files(places[1])[0].parent} ({why})"
 
 
+def test_so_is_one_in_the_home_of_somebody_unknown(places, monkeypatch, caplog):
+    monkeypatch.setenv("SEQDIFF_CACHE", "~nobody-of-this-name/cache")
+    for _ in range(2):
+        store.write("scan.forward", CODE)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert store.read("scan.forward") == CODE
+
+
 def test_a_home_that_cannot_be_used_is_no_reason_to_warn(places, monkeypatch, caplog):
     monkeypatch.delenv("SEQDIFF_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
