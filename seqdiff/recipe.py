@@ -5,7 +5,8 @@ is reported with its place and, where one is near, the setting that was meant.
 """
 
 import difflib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -108,6 +109,12 @@ class Recipe(Config):
             )
         return self
 
+    @property
+    def sees_one_strand(self) -> bool:
+        """Whether training shows one strand of a double one to a network that does not treat both alike."""
+        both = self.denoiser.equivariant or self.data.reverse_complement
+        return self.data.alphabet.complementary and not both
+
     def to_yaml(self) -> str:
         """The complete recipe as YAML, defaults written out."""
         values = self.model_dump(mode="json", by_alias=True)
@@ -156,9 +163,13 @@ def load(recipe: str, settings: Sequence[str] = ()) -> Recipe:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of settings, this is {type(values).__name__}")
+    switched: dict[str, dict[str, Any]] = {}
     for setting in settings:
+        part, _, rest = setting.partition("=")[0].strip().partition(".")
+        if rest == "kind" and isinstance(values.get(part), dict):
+            switched[part] = dict(values[part])
         _apply(values, setting)
-    loaded = parse(values, str(path))
+    loaded = parse(values, str(path), switched)
     # A run must find its data, and what it started from, from any folder.
     parts = {"data": "fasta", "training": "start"}
     for part, name in parts.items():
@@ -169,8 +180,11 @@ def load(recipe: str, settings: Sequence[str] = ()) -> Recipe:
     return loaded
 
 
-def parse(values: dict[str, Any], source: str) -> Recipe:
-    """A recipe from plain values; ConfigError names every wrong setting with its `source`."""
+def parse(values: dict[str, Any], source: str, switched: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:
+    """A recipe from plain values; ConfigError names every wrong setting with its `source`.
+
+    `switched` has the parts whose kind alone was changed, as they were before.
+    """
     version = values.get("schema", SCHEMA)
     if isinstance(version, int) and version > SCHEMA:
         raise ConfigError(
@@ -179,7 +193,16 @@ def parse(values: dict[str, Any], source: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except pydantic.ValidationError as error:
-        raise ConfigError("\n".join(f"{source}: {_explain(e)}" for e in error.errors())) from error
+        lines, left = [], {}
+        for wrong in error.errors():
+            part, name, *deeper = (*_resolve(wrong["loc"])[0], "", "")
+            was = (switched or {}).get(part, {})
+            if wrong["type"] == "extra_forbidden" and name in was and not any(deeper):
+                left.setdefault(part, []).append(name)
+            else:
+                lines.append(_explain(wrong))
+        lines += [_explain_left(part, names, values[part], switched[part]["kind"]) for part, names in left.items()]
+        raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from error
 
 
 def _apply(values: dict[str, Any], setting: str) -> None:
@@ -221,6 +244,16 @@ def _explain(error: Any) -> str:
             return f"{place}: {error['ctx']['error']}"
         case _:
             return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}, not {error['input']!r}"
+
+
+def _explain_left(part: str, names: list[str], now: dict[str, Any], old: str) -> str:
+    """What another kind left behind, and the form that sets a whole part at once."""
+    kept = {"kind": now["kind"]} | {name: value for name, value in now.items() if name not in names}
+    form = yaml.safe_dump(kept, default_flow_style=True, sort_keys=False, width=math.inf).strip()
+    return (
+        f"{part}.kind: {now['kind']!r} has no {', '.join(names)}, which the recipe sets for {old!r}; "
+        f"give all settings of another kind at once: --set '{part}={form}'"
+    )
 
 
 def _resolve(location: tuple[int | str, ...]) -> tuple[list[int | str], type[pydantic.BaseModel] | None]:

@@ -65,6 +65,31 @@ def test_a_misspelt_setting_says_what_was_meant(path):
     assert "trainign: no such setting; did you mean 'training'?" in error(path, "trainign.steps=3")
 
 
+def test_settings_that_another_kind_left_are_said_with_the_form_that_replaces_them_all(path):
+    left = error(path, "denoiser={kind: caduceus, width: 24, depth: 2, strands: ph}", "denoiser.kind=mamba")
+    assert "denoiser.kind: 'mamba' has no strands, which the recipe sets for 'caduceus'" in left
+    assert "did you mean" not in left
+    form = "denoiser={kind: mamba, width: 24, depth: 2}"
+    assert left.endswith(f"--set '{form}'")
+    assert recipe.load(path, [form]).denoiser.depth == 2
+    misspelt = error(path, "denoiser.kind=mamba", "denoiser.widht=24")
+    assert misspelt == f"{path}: denoiser.widht: no such setting; did you mean 'width'?"
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_shipped_recipes_show_both_strands_or_treat_them_alike(name):
+    assert not recipe.load(name).sees_one_strand
+
+
+def test_a_network_that_is_shown_one_strand_alone(path):
+    one = "data.reverse_complement=false"
+    assert not recipe.load(path).sees_one_strand
+    assert recipe.load(path, [one]).sees_one_strand
+    for strands, alone in (("ph", True), ("ps", False)):
+        caduceus = f"denoiser={{kind: caduceus, width: 8, depth: 1, strands: {strands}}}"
+        assert recipe.load(path, [one, caduceus]).sees_one_strand == alone
+
+
 def test_every_wrong_setting_is_named_at_once(path):
     message = error(path, "training.steps=0", "data.context=many", "denoiser.kind=convolutoin")
     assert "training.steps" in message
@@ -103,3 +128,4 @@ def test_a_newer_schema_is_refused(path):
 
 def test_values_that_do_not_fit_each_other(path):
     assert "longer than the run" in error(path, "training.warmup_steps=99")
+    assert "recipe: process.estimator 'hollow' needs a network" in error(path, "process.estimator=hollow")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from seqdiff.cli import options
+from seqdiff.errors import UsageError
 
 
 def command(
@@ -45,6 +46,8 @@ def command(
 
     changes = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
     resolved = recipes.load(recipe, [*_start(start), *changes])
+    if start is not None and resolved.training.start != start.expanduser().absolute():
+        raise UsageError(f"--from {start}: --set gives training.start {resolved.training.start}; give one of the two")
     folder = out or Path("runs") / resolved.name
     stopped = loop.train(resolved, folder, resume=resume, device=device, quiet=quiet)
     if stopped.signal:

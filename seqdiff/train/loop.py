@@ -56,9 +56,11 @@ def train(
         group.rows(recipe.training.batch_size)
         resuming = _may_start(recipe, folder, resume)
         start = None if resuming else starting.read(recipe)
+        learner = Learner(recipe, place, start and start.weights)
+        _try(learner, recipe, place)
         data = recipe.data.open()
         with folder.locked() if group.writes else nullcontext():
-            return _run(recipe, data, folder, resuming, start, place, group, quiet or not group.writes)
+            return _run(recipe, data, folder, resuming, start, learner, place, group, quiet or not group.writes)
 
 
 def _run(
@@ -67,6 +69,7 @@ def _run(
     folder: RunFolder,
     resuming: bool,
     start: starting.Start | None,
+    learner: Learner,
     device: torch.device,
     group: Processes,
     quiet: bool,
@@ -75,7 +78,7 @@ def _run(
     rows = group.rows(settings.batch_size)
     order = Shuffled(len(data.train), seed_of(recipe.seed, "windows"))
     validation = Validation(recipe.process, data.valid, settings.validation_windows, recipe.seed, group, device)
-    learner, tally = Learner(recipe, device, start and start.weights), Tally(alphabet.size)
+    tally = Tally(alphabet.size)
     step, best, origin = 0, math.inf, start and start.origin
     if resuming:
         step, best, origin = _restore(folder, learner, tally, data.checksum, group)
@@ -100,6 +103,12 @@ def _run(
             recipe.denoiser.kind, f"{sum(p.numel() for p in learner.denoiser.parameters()):,}", device,
             f"{len(data.train):,}", f"{recipe.data.context:,}", alphabet.unit, data.source,
         )  # fmt: skip
+        if recipe.sees_one_strand and not resuming:
+            logger.warning(
+                "this %s is not equivariant to the reverse complement and is shown one strand alone, so it will know "
+                "the other one less well; to show it both: --set data.reverse_complement=true",
+                recipe.denoiser.kind,
+            )
         if start:
             logger.info("starting from the model of %s", settings.start)
             for doubt in provenance(None, None).doubts(data.checksum):
@@ -199,6 +208,16 @@ def _run(
         if metrics:
             metrics.close()
     return Stopped(step, 0, _finite(best))
+
+
+def _try(learner: Learner, recipe: Recipe, device: torch.device) -> None:
+    """One short pass of the network, so that what cannot compute here says so before there is a run."""
+    network = learner.denoiser
+    tokens = torch.full((1, 8), recipe.data.alphabet.mask, device=device)
+    time = torch.ones(1, device=device) if network.takes_time else None
+    dtype = devices.autocast_dtype(recipe.training.precision, device)
+    with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype is not None):
+        network(tokens, time)
 
 
 def _may_start(recipe: Recipe, folder: RunFolder, resume: bool) -> bool:

@@ -29,7 +29,8 @@ class Start:
 def read(recipe: Recipe) -> Start | None:
     """The weights that `training.start` names, None where it names none.
 
-    Raises ConfigError when that run is none, or of another alphabet or network; DataError when its file is damaged.
+    Raises ConfigError when that run is none, has no model yet, or is of another alphabet or network; DataError when its
+    file is damaged.
     """
     if (path := recipe.training.start) is None:
         return None
@@ -38,6 +39,8 @@ def read(recipe: Recipe) -> Start | None:
         theirs = folder.read_recipe()
     except ConfigError as error:
         raise ConfigError(f"training.start: {error}") from error
+    if not folder.weights_file.is_file():
+        raise ConfigError(f"training.start: {path} holds no model (no {folder.weights_file.name}); has it saved yet?")
     mine, other = recipe.data.alphabet, theirs.data.alphabet
     if mine != other:
         raise ConfigError(f"training.start: {path} reads {other.name}, this recipe {mine.name}")
@@ -45,7 +48,7 @@ def read(recipe: Recipe) -> Start | None:
         raise ConfigError(
             f"training.start: the network of {path} is another one than this recipe's (its -> this one's):\n  "
             + "\n  ".join(differences)
-            + f"\ntake its network with --from {path}, or change these settings"
+            + f"\ntake its network: with --from {path} and without --set denoiser..., or change these settings"
         )
     network = theirs.denoiser.build(other.size)
     provenance = folder.read_weights(network)

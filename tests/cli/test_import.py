@@ -60,6 +60,16 @@ def test_an_imported_checkpoint_fills_scores_and_goes_on_training(imported, tmp_
 def test_what_goes_wrong_is_one_message(imported, tmp_path):
     folder, out = tmp_path / "ps_seqlen-64", tmp_path / "x"
     assert "is not overwritten" in run("import", "caduceus", folder, "--out", imported, code=1).stderr
+    (tmp_path / "notmine.txt").write_text("precious")
+    inside = tmp_path / "notmine.txt" / "deep" / "sub"
+    assert (
+        f"{tmp_path}/notmine.txt is not a folder" in run("import", "caduceus", folder, "--out", inside, code=1).stderr
+    )
+    silent = folder.rename(tmp_path / "silent")  # nothing says its context, but --out comes first
+    assert "is not overwritten" in run("import", "caduceus", silent, "--out", imported, code=1).stderr
+    assert "--context" in run("import", "caduceus", silent, "--out", out, code=2).stderr
     assert "choose one of caduceus" in run("import", "bert", folder, "--out", out, code=2).stderr
+    twice = ["--from", imported, "--set", "training.start=elsewhere"]
+    assert "give one of the two" in run("train", "hg38", *twice, "--out", out, code=2).stderr
     assert "no run directory" in run("train", "demo", "--from", tmp_path, "--out", out, code=2).stderr
     assert not out.exists()

@@ -15,7 +15,7 @@ from stories import tiny_recipe, write_genome
 
 from seqdiff import recipe as recipes
 from seqdiff.checkpoint import RunFolder
-from seqdiff.denoisers import denoiser
+from seqdiff.denoisers import Mamba, denoiser
 from seqdiff.errors import ConfigError, DataError, TrainingError
 from seqdiff.train import ema, loop
 from seqdiff.train.loop import train
@@ -309,6 +309,25 @@ def test_a_missing_genome_leaves_nothing_behind(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.fa"):
         train(tiny_recipe(tmp_path / "nowhere.fa"), tmp_path / "run", quiet=True, device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_cannot_compute_here_leaves_nothing_behind(genome, tmp_path, monkeypatch):
+    tiny = tiny_recipe(genome)
+    mamba = tiny.model_copy(update={"denoiser": Mamba(width=8, depth=1)})
+    monkeypatch.setenv("SEQDIFF_PATH", "nonsense")
+    with pytest.raises(ConfigError, match="SEQDIFF_PATH=nonsense"):
+        train(mamba, tmp_path / "run", quiet=True, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_strand_alone_is_said_once_with_the_cure(genome, tmp_path, caplog):
+    tiny = tiny_recipe(genome, steps=2, warmup_steps=0)
+    one = tiny.model_copy(update={"data": tiny.data.model_copy(update={"reverse_complement": False})})
+    for recipe, resume, times in ((one, False, 1), (one, True, 0), (tiny, False, 0)):
+        caplog.clear()
+        with caplog.at_level("WARNING", "seqdiff"):
+            train(recipe, tmp_path / str(recipe is one), resume=resume, quiet=True, device="cpu")
+        assert caplog.text.count("--set data.reverse_complement=true") == times
 
 
 def test_metrics_are_json_lines(genome, tmp_path):
