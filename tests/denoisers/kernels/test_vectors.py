@@ -76,7 +76,7 @@ def test_powers_and_sigmoids_are_right_to_the_last_digits():
     seen = np.abs(x) < 80
     for result in (sigmoids, slope):
         # e^-x is 2^(x log2 e), whose exponent is rounded.
-        assert (np.abs(result[seen] / negative[seen] - 1) < 4e-7 + 6e-8 * np.abs(exact[seen])).all()
+        assert (np.abs(result[seen] / negative[seen] - 1) < 4e-7 + 9e-8 * np.abs(exact[seen])).all()
     assert np.abs(plus - np.logaddexp(0, exact)).max() < 1e-5  # of numbers up to 128: 8e-8 relative
     small = np.abs(x) < 4
     assert np.abs(plus[small] - np.logaddexp(0, exact[small])).max() < 5e-7
