@@ -99,7 +99,7 @@ def require_vacant(path: str | Path) -> None:
     target = Path(os.path.realpath(path))
     try:
         taken = target.exists() and (not target.is_dir() or any(target.iterdir()))
-        nearest = next(parent for parent in target.parents if parent.exists())
+        nearest = _nearest(target.parent)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {explain(error)}") from error
     if taken:
@@ -127,8 +127,15 @@ def explain(error: OSError) -> str:
             return "no permission to write there"
         case errno.EISDIR:
             return "this is a folder"
+        case errno.EEXIST | errno.ENOTDIR if error.filename:
+            return f"{_nearest(Path(error.filename))} is not a folder"
         case _:
             return error.strerror or str(error)
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or what exists of it."""
+    return next(part for part in (path, *path.parents) if part.exists())
 
 
 def _discard(temporary: Path | None) -> None:

@@ -109,3 +109,10 @@ def test_a_failed_save_leaves_the_old_one(folder, monkeypatch):
         folder.write_weights(nn.Linear(3, 2).state_dict(), WHAT)
     assert folder.weights_file.read_bytes() == before
     assert {p.name for p in folder.path.iterdir()} == {"model.safetensors"}
+
+
+@pytest.mark.parametrize("inside", ["taken", "taken/run", "taken/runs/a"])
+def test_a_file_where_a_folder_should_be_is_named(tmp_path, inside):
+    (tmp_path / "taken").touch()
+    with pytest.raises(DataError, match=r"/taken is not a folder"), RunFolder(tmp_path / inside).locked():
+        pass
