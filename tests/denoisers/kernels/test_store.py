@@ -154,7 +154,7 @@ def test_it_is_read_where_the_cache_cannot_be_written(left_over, places):
 def test_a_file_where_the_cache_should_be_is_no_place(left_over, places):
     places[0].touch()
     assert store.read("scan.forward") == CODE
-    assert store.status().endswith(f" (SEQDIFF_CACHE={places[0]} cannot be used: Not a directory)")
+    assert store.status().endswith(f" (SEQDIFF_CACHE={places[0]} cannot be used: {places[0]} is not a folder)")
 
 
 def test_neither_is_a_folder_on_a_disk_that_only_reads(left_over, places, monkeypatch):
