@@ -9,7 +9,7 @@ with x zero beyond both ends, and read once for the two. Memory is ordered (rows
 one piece of SLAB positions. Weights are (TAPS, channels), shorter kernels with zeros in front.
 """
 
-from seqdiff.denoisers.kernels.compiled import arguments, kernel, taken
+from seqdiff.denoisers.kernels.compiled import arguments, kernel, loop, taken
 from seqdiff.denoisers.kernels.vectors import FLOAT, LANES, Row, fma, inlined, sigmoid
 
 TAPS = 4
@@ -64,6 +64,19 @@ def _spread_back(dx: Row, g: Row, weight: Row, other: Row, other_weight: Row, pa
     dx.set_first(count, total)
 
 
+@loop
+def _neighbours(here, step, t, length, nothing):
+    """Where the three positions before t and the three after it stand; beyond the ends there is `nothing`, zeros."""
+    return (
+        here - 3 * step if t >= 3 else nothing,
+        here - 2 * step if t >= 2 else nothing,
+        here - step if t >= 1 else nothing,
+        here + step if t + 1 < length else nothing,
+        here + 2 * step if t + 2 < length else nothing,
+        here + 3 * step if t + 3 < length else nothing,
+    )
+
+
 @kernel
 def forward(shared):
     (tasks, scratch, scratch_size, length, channels, x, x_row, x_step, w, bias, other_w, other_bias, y,
@@ -80,12 +93,7 @@ def forward(shared):
         row, slab = task // slabs, task % slabs
         for t in range(slab * SLAB, min((slab + 1) * SLAB, length)):
             here = x + FLOAT * row * x_row + t * step
-            l1 = here - step if t >= 1 else nothing
-            l2 = here - 2 * step if t >= 2 else nothing
-            l3 = here - 3 * step if t >= 3 else nothing
-            r1 = here + step if t + 1 < length else nothing
-            r2 = here + 2 * step if t + 2 < length else nothing
-            r3 = here + 3 * step if t + 3 < length else nothing
+            l3, l2, l1, r1, r2, r3 = _neighbours(here, step, t, length, nothing)
             at = (row * length + t) * wide
             for c in range(0, channels, LANES):
                 o, n = FLOAT * c, channels - c
@@ -127,12 +135,7 @@ def backward(shared):
                     _zero(q + o)
                 continue
             here = x + FLOAT * row * x_row + t * step
-            l1 = here - step if t >= 1 else nothing
-            l2 = here - 2 * step if t >= 2 else nothing
-            l3 = here - 3 * step if t >= 3 else nothing
-            r1 = here + step if t + 1 < length else nothing
-            r2 = here + 2 * step if t + 2 < length else nothing
-            r3 = here + 3 * step if t + 3 < length else nothing
+            l3, l2, l1, r1, r2, r3 = _neighbours(here, step, t, length, nothing)
             at = (row * length + t) * wide
             mine = start <= t < stop
             for c in range(0, channels, LANES):
