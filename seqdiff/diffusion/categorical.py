@@ -31,17 +31,18 @@ def log_probabilities(
     *,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    allowed: Bool[Tensor, "N K"] | None = None,
+    evidence: Bool[Tensor, "N K"] | Float[Tensor, "N K"] | None = None,
 ) -> tuple[Float64[Tensor, "N K"], Float64[Tensor, "N"]]:
-    """log mu as it is drawn from, and log Z, the log mass of the allowed symbols. Both float64.
+    """log mu as it is drawn from, and log Z, the log of how probable mu makes the evidence. Both float64.
 
     In this order: mu = softmax(logits / temperature); the nucleus, the smallest set of most probable symbols with
-    mass >= `top_p` (Holtzman et al. 2019, arXiv:1904.09751; 1 keeps all, towards 0 it is the argmax); restriction to
-    `allowed` and renormalisation by Z. Where the nucleus holds no allowed symbol the whole mu is restricted instead.
-    Where even that is impossible (Z = 0) all allowed symbols become equally likely and log Z = -inf says so.
-    Each row of `allowed` must allow something. Raises SeqdiffError if the logits are not numbers.
+    mass >= `top_p` (Holtzman et al. 2019, arXiv:1904.09751; 1 keeps all, towards 0 it is the argmax); the product with
+    `evidence`, likelihoods l >= 0 of each symbol (see `evidence.py`; bool: the allowed ones), renormalised by
+    Z = sum mu l. Where the nucleus holds no possible symbol the whole mu is multiplied instead. Where even that is
+    impossible (Z = 0) symbols are drawn by l alone and log Z = -inf says so.
+    Each row of `evidence` must hold a possible symbol. Raises SeqdiffError if the logits are not numbers.
 
-    >>> log_mu, log_z = log_probabilities(torch.zeros(1, 4), allowed=torch.tensor([[True, False, True, False]]))
+    >>> log_mu, log_z = log_probabilities(torch.zeros(1, 4), evidence=torch.tensor([[True, False, True, False]]))
     >>> log_mu.exp().tolist(), log_z.exp().tolist()
     ([[0.5, 0.0, 0.5, 0.0]], [0.5])
     """
@@ -49,15 +50,15 @@ def log_probabilities(
     if whole.isnan().any():
         raise not_a_number()
     kept = whole if top_p == 1 else _nucleus(whole, top_p)
-    if allowed is None:
+    if evidence is None:
         return kept, kept.new_zeros(len(kept))
-    log_mu = kept.masked_fill(~allowed, -torch.inf)
+    log_likelihood = evidence.to(kept).log()
+    log_mu = kept + log_likelihood
     missed = (log_mu == -torch.inf).all(-1, keepdim=True)
-    log_mu = torch.where(missed, whole.masked_fill(~allowed, -torch.inf), log_mu)
+    log_mu = torch.where(missed, whole + log_likelihood, log_mu)
     log_z = torch.logsumexp(log_mu, dim=-1)
     impossible = (log_z == -torch.inf)[:, None]
-    log_mu = torch.where(impossible, torch.zeros_like(log_mu).masked_fill(~allowed, -torch.inf), log_mu)
-    return torch.log_softmax(log_mu, dim=-1), log_z
+    return torch.log_softmax(torch.where(impossible, log_likelihood, log_mu), dim=-1), log_z
 
 
 def not_a_number() -> SeqdiffError:

@@ -51,7 +51,7 @@ def test_temperature_raises_mu_to_a_power():
 
 def test_allowed_restricts_after_tempering_and_z_is_its_mass():
     allowed = torch.tensor([[False, True, False, True]])
-    log_mu, log_z = categorical.log_probabilities(mu.log(), temperature=0.5, allowed=allowed)
+    log_mu, log_z = categorical.log_probabilities(mu.log(), temperature=0.5, evidence=allowed)
     cold = mu**2 / (mu**2).sum()
     assert log_z.exp().item() == pytest.approx((cold[0, 1] + cold[0, 3]).item(), abs=1e-15)
     torch.testing.assert_close(
@@ -61,14 +61,14 @@ def test_allowed_restricts_after_tempering_and_z_is_its_mass():
 
 def test_a_nucleus_that_misses_the_allowed_set_gives_way_to_the_whole_mu():
     allowed = torch.tensor([[False, False, True, True]])
-    log_mu, log_z = categorical.log_probabilities(mu.log(), top_p=0.6, allowed=allowed)
+    log_mu, log_z = categorical.log_probabilities(mu.log(), top_p=0.6, evidence=allowed)
     assert log_mu.exp()[0].tolist() == pytest.approx([0, 0, 0.75, 0.25])
     assert log_z.exp().item() == pytest.approx(0.2)
 
 
 def test_a_set_below_the_smallest_float_is_still_drawn_from():
     logits = torch.tensor([[0.0, -2000.0, -2001.0]])
-    log_mu, log_z = categorical.log_probabilities(logits, allowed=torch.tensor([[False, True, True]]))
+    log_mu, log_z = categorical.log_probabilities(logits, evidence=torch.tensor([[False, True, True]]))
     assert log_mu.exp()[0, 1].item() == pytest.approx(1 / (1 + math.exp(-1)))
     assert log_z.item() == pytest.approx(-2000 + math.log1p(math.exp(-1)))
 
@@ -76,7 +76,7 @@ def test_a_set_below_the_smallest_float_is_still_drawn_from():
 def test_an_impossible_set_draws_evenly_and_its_weight_says_so():
     logits = torch.tensor([[0.0, -torch.inf, -torch.inf], [0.0, 0.0, 0.0]])
     allowed = torch.tensor([[False, True, True], [False, True, True]])
-    log_mu, log_z = categorical.log_probabilities(logits, allowed=allowed)
+    log_mu, log_z = categorical.log_probabilities(logits, evidence=allowed)
     assert log_mu.exp().tolist() == [[0, 0.5, 0.5]] * 2
     assert log_z.tolist() == pytest.approx([-math.inf, math.log(2 / 3)])
 

@@ -1,4 +1,4 @@
-"""Samplers: `(denoise, tokens, allowed=None, *, rng) -> Filled`. A new one is one file and one name in the union."""
+"""Samplers: `(denoise, tokens, evidence=None, *, rng) -> Filled`. A new one is one file and one name in the union."""
 
 from typing import Annotated
 

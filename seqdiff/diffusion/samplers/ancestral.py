@@ -14,7 +14,7 @@ min(steps, n).
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Bool, Float64, Int, Int64
+from jaxtyping import Bool, Float, Float64, Int, Int64
 from pydantic import Field
 from torch import Tensor
 
@@ -39,11 +39,11 @@ class Ancestral(Sampler):
         self,
         denoise: Denoise,
         tokens: Int[Tensor, "B L"],
-        allowed: Bool[Tensor, "B L K"] | None = None,
+        evidence: Bool[Tensor, "B L K"] | Float[Tensor, "B L K"] | None = None,
         *,
         rng: Streams,
     ) -> Filled:
-        filling = Filling(self, denoise, tokens, allowed)
+        filling = Filling(self, denoise, tokens, evidence)
         when, what = uniforms(rng, filling.unfilled, 2)
         return filling.follow(self.turns(filling.unfilled, filling.freedom, when), what)
 

@@ -53,11 +53,11 @@ class Confident(Sampler):
         self,
         denoise: Denoise,
         tokens: Int[Tensor, "B L"],
-        allowed: Bool[Tensor, "B L K"] | None = None,
+        evidence: Bool[Tensor, "B L K"] | Float[Tensor, "B L K"] | None = None,
         *,
         rng: Streams,
     ) -> Filled:
-        filling = Filling(self, denoise, tokens, allowed)
+        filling = Filling(self, denoise, tokens, evidence)
         masks = filling.unfilled.sum(1)
         (once,) = uniforms(rng, filling.unfilled, 1)
         done = 0

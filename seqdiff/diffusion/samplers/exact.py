@@ -6,7 +6,7 @@ takes time; without one it is any-order autoregression in random order (Uria et 
 
 from typing import Literal
 
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from seqdiff.diffusion.denoise import Denoise
@@ -23,10 +23,10 @@ class Exact(Sampler):
         self,
         denoise: Denoise,
         tokens: Int[Tensor, "B L"],
-        allowed: Bool[Tensor, "B L K"] | None = None,
+        evidence: Bool[Tensor, "B L K"] | Float[Tensor, "B L K"] | None = None,
         *,
         rng: Streams,
     ) -> Filled:
-        filling = Filling(self, denoise, tokens, allowed)
+        filling = Filling(self, denoise, tokens, evidence)
         when, what = uniforms(rng, filling.unfilled, 2)
         return filling.follow(positions_in_turn(filling.unfilled, filling.freedom, when), what)

@@ -24,7 +24,7 @@ class Filled:
     log_prob: Float64[Tensor, "B"]
     """Nats: log probability of the drawn values under the distributions that they were drawn from."""
     log_weight: Float64[Tensor, "B"]
-    """Nats: sum of log Z over positions drawn from a part of the symbols; 0 without such, -inf if impossible."""
+    """Nats: sum of log Z over positions with evidence; 0 without such, -inf if impossible (see `evidence.py`)."""
     calls: Int64[Tensor, "B"]
     """Network passes that the row took part in."""
 
@@ -44,14 +44,15 @@ class Sampler(Config, ABC):
         self,
         denoise: Denoise,
         tokens: Int[Tensor, "B L"],
-        allowed: Bool[Tensor, "B L K"] | None = None,
+        evidence: Bool[Tensor, "B L K"] | Float[Tensor, "B L K"] | None = None,
         *,
         rng: Streams,
     ) -> Filled:
-        """Fills masks. `allowed`: the symbols that each mask may become (None: all).
+        """Fills masks. `evidence`: how likely each symbol makes what is known of a mask (None: nothing is known;
+        bool: the symbols it may become).
 
-        A mask that is allowed nothing stays a mask, as context. A single allowed symbol is filled in before all else;
-        of the others, those restricted to a part of the symbols come first, the most restricted first.
+        A mask that may become nothing stays a mask, as context. A single possible symbol is filled in before all else;
+        of the others, those that something is known of come first, the most restricted first.
         """
 
 
@@ -68,12 +69,16 @@ class Filling:
     """A batch on its way from masks to symbols. Kept on the CPU in float64; only tokens and logits travel."""
 
     def __init__(
-        self, sampler: Sampler, denoise: Denoise, tokens: Int[Tensor, "B L"], allowed: Bool[Tensor, "B L K"] | None
+        self,
+        sampler: Sampler,
+        denoise: Denoise,
+        tokens: Int[Tensor, "B L"],
+        evidence: Bool[Tensor, "B L K"] | Float[Tensor, "B L K"] | None,
     ):
         self._sampler, self._denoise, self._device = sampler, denoise, tokens.device
-        evidence = Evidence.of(tokens.cpu(), None if allowed is None else allowed.cpu(), symbols(denoise, tokens))
-        self.tokens, self.unfilled = evidence.tokens, evidence.unfilled.clone()
-        self.freedom, self._allowed, self._constrained = evidence.freedom, evidence.allowed, evidence.constrained
+        known = Evidence.of(tokens.cpu(), None if evidence is None else evidence.cpu(), symbols(denoise, tokens))
+        self.tokens, self.unfilled = known.tokens, known.unfilled.clone()
+        self.freedom, self._likelihood, self._constrained = known.freedom, known.likelihood, known.constrained
         rows = len(tokens)
         self._log_prob = torch.zeros(rows, dtype=torch.float64)
         self._log_weight = torch.zeros(rows, dtype=torch.float64)
@@ -97,7 +102,7 @@ class Filling:
             logits[chosen.to(logits.device)].cpu(),
             temperature=self._sampler.temperature,
             top_p=self._sampler.top_p,
-            allowed=None if self._allowed is None else self._allowed[rows][chosen],
+            evidence=None if self._likelihood is None else self._likelihood[rows][chosen],
         )
         drawn = categorical.values(log_mu, uniforms[chosen])
         empty = torch.zeros(chosen.shape, dtype=torch.float64)

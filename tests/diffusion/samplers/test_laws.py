@@ -29,7 +29,7 @@ def reveal(law, positions, allowed=None, weights=None, denoise=tiny, **tempering
     for state, probability in law.items():
         logits = denoise(torch.tensor([state]))[0, positions]
         sets = None if allowed is None else allowed[positions]
-        log_mu, log_z = categorical.log_probabilities(logits, allowed=sets, **tempering)
+        log_mu, log_z = categorical.log_probabilities(logits, evidence=sets, **tempering)
         for drawn in itertools.product(range(tiny.symbols), repeat=len(positions)):
             q = math.exp(sum(float(log_mu[i, v]) for i, v in enumerate(drawn)))
             if q == 0:
@@ -66,7 +66,7 @@ def ancestral_turns(sampler, steps, evidence):
     rows = [field.expand(len(cells), -1) for field in (evidence.unfilled, evidence.freedom)]
     low, high = shares[cells], torch.nextafter(shares[cells + 1], torch.zeros(()).double())
     turns = [sampler.turns(*rows, low + share * (high - low)) for share in (0.0, 0.5, 1.0)]
-    if sampler.steps and evidence.allowed is None:
+    if sampler.steps and evidence.likelihood is None:
         assert all(torch.equal(turn, turns[0]) for turn in turns)
     return turns[1], widths
 
