@@ -27,6 +27,10 @@ class Filled:
     """Nats: sum of log Z over positions with evidence; 0 without such, -inf if impossible (see `evidence.py`)."""
     calls: Int64[Tensor, "B"]
     """Network passes that the row took part in."""
+    impossible: Int64[Tensor, "B"] | None = None
+    """The first position filled at which the model rules the evidence out (log Z = -inf); -1 where there is none."""
+    ess: Float64[Tensor, "B"] | None = None
+    """Effective number of particles, NaN in rows that needed none; None: the sampler has no particles."""
 
 
 class Sampler(Config, ABC):
@@ -83,6 +87,7 @@ class Filling:
         self._log_prob = torch.zeros(rows, dtype=torch.float64)
         self._log_weight = torch.zeros(rows, dtype=torch.float64)
         self._calls = torch.zeros(rows, dtype=torch.int64)
+        self._impossible = torch.full((rows,), -1, dtype=torch.int64)
 
     @torch.no_grad()
     def look(self, rows: Int64[Tensor, "R"]) -> Float[Tensor, "R L K"]:
@@ -121,6 +126,9 @@ class Filling:
         restricted = chosen & self._constrained[rows]
         row = rows[restricted.nonzero()[:, 0]]
         self._log_weight.index_add_(0, row, proposal.log_z[restricted])
+        ruled_out = restricted & (proposal.log_z == -torch.inf)
+        new = ruled_out.any(1) & (self._impossible[rows] < 0)
+        self._impossible[rows[new]] = ruled_out[new].int().argmax(1)
 
     def follow(self, turns: Int64[Tensor, "B L"], uniforms: Float64[Tensor, "B L"]) -> Filled:
         """Fills position i of row b in the row's pass number `turns[b, i]` (-1: never), values by `uniforms`.
@@ -135,7 +143,7 @@ class Filling:
         return self.filled()
 
     def filled(self) -> Filled:
-        return Filled(self.tokens.to(self._device), self._log_prob, self._log_weight, self._calls)
+        return Filled(self.tokens.to(self._device), self._log_prob, self._log_weight, self._calls, self._impossible)
 
 
 def uniforms(rng: Streams, where: Bool[Tensor, "B L"], columns: int) -> Float64[Tensor, "columns B L"]:
