@@ -15,6 +15,16 @@ BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 INK, GREY, PALE = "#1f2328", "#6e7781", "#d0d7de"
 MODEL, RIVAL, FLOOR = BLUE, VERMILION, GREY
 
+PURPLE = "#CC79A7"
+NUCLEOTIDES = {"A": GREEN, "C": BLUE, "G": ORANGE, "T": VERMILION, "U": VERMILION}
+"""As sequence browsers and logos have them: A green, C blue, G yellow, T red."""
+RESIDUES = {
+    residue: colour
+    for residues, colour in (("GSTYC", GREEN), ("NQ", PURPLE), ("KRH", BLUE), ("DE", VERMILION), ("AVLIPWFM", INK))
+    for residue in residues
+}
+"""By chemistry, as WebLogo has them: polar green, amide purple, basic blue, acidic red, hydrophobic black."""
+
 LOOK = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -54,6 +64,15 @@ def figure(path: str | Path, width: float, height: float) -> Iterator[Figure]:
         yield drawn
         with replacing(path) as temporary:
             drawn.savefig(temporary, format="png", dpi=160, metadata={"Software": None})
+
+
+def letter_colours(symbols: str) -> dict[str, str]:
+    """The colours of an alphabet's letters: nucleotides or residues.
+
+    >>> letter_colours("ACGT")["A"] == GREEN, letter_colours("ACDEFGHIKLMNPQRSTVWY")["A"] == INK
+    (True, True)
+    """
+    return NUCLEOTIDES if set(symbols) <= set(NUCLEOTIDES) else RESIDUES
 
 
 def errors(se: list[float | None]) -> list[float]:
