@@ -19,7 +19,7 @@ def independent(tokens, time=None):
 
 def run(texts, **settings):
     records = [Record(f"r{i}", f"r{i}", t.encode()) for i, t in enumerate(texts)]
-    return list(score(records, independent, DNA, 16, Elbo(strata=4, replicates=2), **settings))
+    return list(score(records, independent, DNA, 16, Elbo(strata=16, replicates=2), **settings))
 
 
 def test_the_bound_of_an_independent_model_is_exact_within_its_error():

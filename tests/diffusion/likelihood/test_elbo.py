@@ -119,7 +119,27 @@ def test_one_name_one_set_of_masks_whatever_the_network():
         seen.append([])
         elbo(Spy(probabilities), x, x >= 0, Streams.of(3, ["record"]))
     assert torch.equal(torch.cat(seen[0]), torch.cat(seen[1]))
-    counts = torch.cat(seen[0]).sum(1)
+    whole, *pairs = torch.cat(seen[0])
+    assert whole.sum() == 15
+    pairs = torch.stack(pairs).view(4, 8, 2, 15)
+    assert (pairs.sum(2) == 1).all()  # the second of a pair hides what the first shows
+    counts = pairs[:, :, 0].sum(-1)
+    assert counts.min() >= 1
+    assert counts.max() <= 8
+    assert (counts.diff() >= 0).all()
+
+
+def test_without_pairs_every_stratum_has_a_mask_of_its_own():
+    seen = []
+
+    class Spy(Constant):
+        def __call__(self, tokens, time=None):
+            seen.append(tokens == 4)
+            return super().__call__(tokens)
+
+    x = chain.sample(1, 15)
+    elbo(Spy([0.25] * 4), x, x >= 0, Streams.of(3, ["record"]), antithetic=False)
+    counts = torch.cat(seen).sum(1)
     assert counts[0] == 15
     for replicate in counts[1:].view(4, 16):
         assert replicate.min() == 1
