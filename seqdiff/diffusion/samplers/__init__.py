@@ -8,7 +8,10 @@ from seqdiff.diffusion.samplers.ancestral import Ancestral
 from seqdiff.diffusion.samplers.confident import Confident
 from seqdiff.diffusion.samplers.exact import Exact
 from seqdiff.diffusion.samplers.filling import Filled
+from seqdiff.diffusion.samplers.particles import Particles
 
-SamplerConfig = Annotated[Ancestral | Exact | Confident, Field(discriminator="kind")]
+Finish = Annotated[Ancestral | Exact | Confident, Field(discriminator="kind")]
+SamplerConfig = Annotated[Ancestral | Exact | Confident | Particles, Field(discriminator="kind")]
+Particles.model_rebuild(_types_namespace={"Finish": Finish})
 
-__all__ = ["Ancestral", "Confident", "Exact", "Filled", "SamplerConfig"]
+__all__ = ["Ancestral", "Confident", "Exact", "Filled", "Particles", "SamplerConfig"]
