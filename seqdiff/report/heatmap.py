@@ -12,7 +12,7 @@ from matplotlib.colors import CenteredNorm
 from seqdiff.errors import UsageError
 from seqdiff.report.style import GREY, INK, PALE, figure
 
-SHORTEST_ROW, LONGEST_ROW = 30, 80
+SHORTEST_ROW, LONGEST_ROW = 20, 80
 """Positions in a row."""
 LONGEST = 60 * LONGEST_ROW
 """Positions on a picture."""
@@ -33,7 +33,7 @@ def heatmap_figure(
 ) -> None:
     """Draw log p(letter) - log p(reference letter), nats, for each of the K letters at L positions of a contig.
 
-    `start` counts from 0; the axis numbers positions from 1. A dot marks the reference letter, grey is what has no
+    `start` counts from 0; the axis numbers positions from 1, every tenth. A dot marks the reference letter, grey is what has no
     value (NaN). Colours are centred at 0 and as far apart in both directions: red is less probable than the reference.
     Spans of more than a row's positions go on in further rows. Raises UsageError for more than `LONGEST` positions.
     """
@@ -93,7 +93,7 @@ def _frame(axes: Axes, first: int, shown: int, columns: int, symbols: str) -> No
     axes.set_xlim(-0.5, columns - 0.5)
     axes.set_ylim(len(symbols) - 0.5, -0.5)
     axes.set_yticks(range(len(symbols)), list(symbols), fontsize=8)
-    tenth = [place for place in range(shown) if (first + place + 1) % 10 == 0]
+    tenth = [place for place in range(shown) if (first + place + 1) % 10 == 0] or [0]
     axes.set_xticks(tenth, [f"{first + place + 1:,}" for place in tenth], fontsize=8)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", length=2.5)

@@ -54,6 +54,8 @@ def test_positions_count_from_one_and_are_numbered_every_ten(drawn, tmp_path):
     heatmap_figure(tmp_path / "x.png", "chr1", 998, *span(25), "ACGT")
     assert drawn[0].get_xticks().tolist() == [1, 11, 21]
     assert [text.get_text() for text in drawn[0].get_xticklabels()] == ["1,000", "1,010", "1,020"]
+    heatmap_figure(tmp_path / "x.png", "chr1", 1_000, *span(3), "ACGT")
+    assert [text.get_text() for text in drawn[0].get_xticklabels()] == ["1,001"]
 
 
 @pytest.mark.parametrize("symbols", ["ACGT", "ACDEFGHIKLMNPQRSTVWY"])
