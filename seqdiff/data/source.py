@@ -32,6 +32,7 @@ _FOREIGN = {
     b"\xfd7zXZ": "xz-compressed: decompress it first, as in `xz -dc FILE | seqdiff ... -`",
     b"\x28\xb5\x2f\xfd": "zstd-compressed: decompress it first, as in `zstd -dc FILE | seqdiff ... -`",
     b"PK\x03\x04": "a zip archive: unpack it first",
+    b"BCF\2": "BCF, binary VCF: convert it first, as in `bcftools view FILE | seqdiff variants --vcf - ...`",
     b"\xff\xfe": "UTF-16 text: convert it first, as in `iconv -f UTF-16 -t UTF-8 FILE`",
     b"\xfe\xff": "UTF-16 text: convert it first, as in `iconv -f UTF-16 -t UTF-8 FILE`",
     b"\xef\xbb\xbf": "text that begins with a byte-order mark: remove it, as in `tail -c +4 FILE`",
@@ -84,7 +85,7 @@ class Source:
                 self._refuse_foreign(block)
             if b"\0" in block:
                 raise DataError(
-                    f"{self.name} is no text file (it holds NUL bytes): give FASTA, FASTQ or BED, "
+                    f"{self.name} is no text file (it holds NUL bytes): give FASTA, FASTQ, BED or VCF, "
                     "plain or gzip-compressed"
                 )
             yield block
