@@ -137,7 +137,7 @@ def placed(record: VcfRecord, genome: Genome, source: str) -> None:
     if record.contig not in genome.contigs:
         raise DataError(f"{where}: {unknown_contig(record.contig, genome.contigs)} in {genome.path}")
     length = genome.contigs[record.contig]
-    if 0 <= record.start and record.start + len(record.ref) <= length:
+    if record.start >= 0 and record.start + len(record.ref) <= length:
         return
     if all(_not_letters(alt) in ("symbolic", "breakend") for alt in record.alternates):
         if record.start <= length:  # POS 0 and one past the end are the telomeres
