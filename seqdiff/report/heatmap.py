@@ -33,9 +33,10 @@ def heatmap_figure(
 ) -> None:
     """Draw log p(letter) - log p(reference letter), nats, for each of the K letters at L positions of a contig.
 
-    `start` counts from 0; the axis numbers positions from 1, every tenth. A dot marks the reference letter, grey is what has no
-    value (NaN). Colours are centred at 0 and as far apart in both directions: red is less probable than the reference.
-    Spans of more than a row's positions go on in further rows. Raises UsageError for more than `LONGEST` positions.
+    `start` counts from 0; the axis numbers positions from 1, every tenth. A dot marks the reference letter, grey is
+    what has no value (NaN). Colours are centred at 0 and as far apart in both directions: red is less probable than
+    the reference. Spans of more than a row's positions go on in further rows. Raises UsageError for more than
+    `LONGEST` positions.
     """
     length, letters = llr.shape
     assert len(reference) == length
