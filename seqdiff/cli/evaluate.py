@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def command(
     run: Annotated[Path | None, typer.Argument(help="A run directory; default: the model that ships.")] = None,
     questions: Annotated[
-        list[str] | None, typer.Argument(help="likelihood, recovery, calibration; default: all of them.")
+        list[str] | None,
+        typer.Argument(help="One or more of those below; default: likelihood, recovery and calibration."),
     ] = None,
     output: options.Output = None,
     figures: Annotated[Path | None, typer.Option("--figures", help="A folder for figures as PNG.")] = None,
@@ -32,24 +33,25 @@ def command(
 ) -> None:
     """Evaluate a model on the test windows of its own recipe, beside Markov models fitted on its training data.
 
-    likelihood: bits per base with standard error. recovery: letters recovered in gaps of 1 to 256.
-    calibration: whether a probability of 0.9 is right nine times in ten.
+    Asked where none is named: likelihood (bits per base with standard error), recovery (letters recovered in gaps of
+    1 to 256) and calibration (whether a probability of 0.9 is right nine times in ten).
 
     Example: seqdiff evaluate runs/demo likelihood -o evaluation.json --figures figures
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     from seqdiff import model as models
     from seqdiff.checkpoint import RunFolder
-    from seqdiff.evaluate import QUESTIONS
+    from seqdiff.evaluate import DEFAULT, QUESTIONS
     from seqdiff.report import figures as drawing
 
-    for name in questions or []:
+    names = tuple(dict.fromkeys(questions or DEFAULT))
+    for name in names:
         options.one_of("question", name, tuple(QUESTIONS))
     changes = _changes(settings or [], tuple(QUESTIONS))
-    if unasked := changes.keys() - set(questions or QUESTIONS):
+    if unasked := changes.keys() - set(names):
         raise UsageError(f"--set {unasked.pop()}...: that question is not asked")
     common = {} if seed is None else {"seed": seed}
-    asked = [_question(QUESTIONS, name, common | changes.get(name, {})) for name in questions or QUESTIONS]
+    asked = [_question(QUESTIONS, name, common | changes.get(name, {})) for name in names]
     model = models.load(run, device)
     data = model.recipe.data.open()
     if model.provenance.data_checksum not in ("", data.checksum):

@@ -4,10 +4,11 @@ A question is a frozen config with `question` and `ask(model, data, progress) ->
 here and its name in `QuestionConfig`.
 """
 
-from typing import Annotated, get_args
+from typing import Annotated
 
 from pydantic import Field
 
+from seqdiff.config import members
 from seqdiff.evaluate.answer import Answer, Progress, Table
 from seqdiff.evaluate.calibration import Calibration
 from seqdiff.evaluate.likelihood import Likelihood
@@ -16,7 +17,20 @@ from seqdiff.evaluate.recovery import Recovery
 QuestionConfig = Annotated[Likelihood | Recovery | Calibration, Field(discriminator="question")]
 """Any question."""
 
-QUESTIONS = {kind.model_fields["question"].default: kind for kind in get_args(get_args(QuestionConfig)[0])}
+QUESTIONS = members(QuestionConfig, "question")
 """By name, in the order in which they are asked."""
 
-__all__ = ["QUESTIONS", "Answer", "Calibration", "Likelihood", "Progress", "QuestionConfig", "Recovery", "Table"]
+DEFAULT = ("likelihood", "recovery", "calibration")
+"""The questions that are asked where none is named: those that need no more than the run, in minutes."""
+
+__all__ = [
+    "DEFAULT",
+    "QUESTIONS",
+    "Answer",
+    "Calibration",
+    "Likelihood",
+    "Progress",
+    "QuestionConfig",
+    "Recovery",
+    "Table",
+]
