@@ -129,6 +129,19 @@ class Blind:
         return logits.masked_fill((tokens != self.symbols)[..., None], torch.nan)
 
 
+class Hollow:
+    """An oracle that says that it is hollow, which the oracles are: at letters they leave that letter out."""
+
+    hollow = True
+
+    def __init__(self, oracle):
+        self.oracle, self.symbols, self.rows = oracle, oracle.symbols, 0
+
+    def __call__(self, tokens, time=None):
+        self.rows += len(tokens)
+        return self.oracle(tokens)
+
+
 class Constant:
     """The same distribution at every position, whatever the context."""
 

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float64, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from seqdiff.diffusion.denoise import Denoise, precise
@@ -48,13 +48,17 @@ def masked_nats(
     device: torch.device,
 ) -> Float64[Tensor, "B"]:
     """-log mu of the true letters given what is not `masked`, summed over the positions `read`. One network pass."""
+    return nats_of(denoise(tokens.masked_fill(masked, mask).to(device)), tokens, read)
+
+
+def nats_of(
+    logits: Float[Tensor, "B L K"], tokens: Int[Tensor, "B L"], read: Bool[Tensor, "B L"]
+) -> Float64[Tensor, "B"]:
+    """-log mu of the true letters, summed over the positions `read`. Tokens and result on the CPU."""
     # From the rows' own positions alone and in their order, so that padding does not change the last bit.
-    row = read.nonzero()[:, 0]
-    where = read.to(device)
-    logits = denoise(tokens.masked_fill(masked, mask).to(device))
-    chosen = torch.log_softmax(precise(logits[where]), dim=-1)
-    nats = -chosen.gather(1, tokens[read][:, None].to(device))[:, 0].cpu().double()
-    return torch.zeros(len(tokens), dtype=torch.float64).index_add_(0, row, nats)
+    chosen = torch.log_softmax(precise(logits[read.to(logits.device)]), dim=-1)
+    nats = -chosen.gather(1, tokens[read][:, None].to(logits.device))[:, 0].cpu().double()
+    return torch.zeros(len(tokens), dtype=torch.float64).index_add_(0, read.nonzero()[:, 0], nats)
 
 
 def scattered(rng: Streams, where: Bool[Tensor, "B L"], draws: int) -> Float64[Tensor, "B draws L"]:

@@ -3,7 +3,7 @@ import math
 
 import pytest
 import torch
-from oracles import Blind, Constant, MarkovChain, TinyJoint, members
+from oracles import Blind, Constant, Hollow, MarkovChain, TinyJoint, members
 
 from seqdiff.diffusion.likelihood import Elbo, ScorerConfig, elbo, masked_nats
 from seqdiff.streams import Streams
@@ -173,19 +173,6 @@ def test_every_scorer_keeps_the_contract(member):
         assert torch.equal(score.nats, scores[0].nats)
         assert (score.nats[:2] > 0).all()
     assert Elbo() in [m() for m in members(ScorerConfig)]
-
-
-class Hollow:
-    """An oracle that says that it is hollow, which the oracles are: at letters they leave that letter out."""
-
-    hollow = True
-
-    def __init__(self, oracle):
-        self.oracle, self.symbols, self.rows = oracle, oracle.symbols, 0
-
-    def __call__(self, tokens, time=None):
-        self.rows += len(tokens)
-        return self.oracle(tokens)
 
 
 def test_the_hollow_bound_is_the_same_and_its_error_much_smaller():
