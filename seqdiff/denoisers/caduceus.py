@@ -55,6 +55,9 @@ class Caduceus(BiMamba):
 class CaduceusDenoiser(MambaDenoiser):
     """The network of `Caduceus`. For ps, hidden states have twice the width: both strands side by side."""
 
+    equivariant = True
+    """ph too: outside training it answers with the mean of both strands."""
+
     def __init__(self, settings: Caduceus, symbols: int):
         super().__init__(settings, symbols)
         self.shared, self.swap = settings.strands == "ps", settings.swap_strands

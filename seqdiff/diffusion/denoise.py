@@ -42,10 +42,24 @@ def is_hollow(denoise: Denoise) -> bool:
     >>> is_hollow(lambda tokens: torch.zeros(*tokens.shape, 4))
     False
     """
+    return _says(denoise, "hollow")
+
+
+def is_equivariant(denoise: Denoise) -> bool:
+    """Whether the reverse complement of a sequence gets the reverse complement of its logits: `denoise.equivariant`.
+
+    >>> is_equivariant(lambda tokens: torch.zeros(*tokens.shape, 4))
+    False
+    """
+    return _says(denoise, "equivariant")
+
+
+def _says(denoise: Denoise, claim: str) -> bool:
+    """A claim of the network, looked for inside wrappers."""
     network = denoise
-    while not hasattr(network, "hollow") and hasattr(network, "module"):
+    while not hasattr(network, claim) and hasattr(network, "module"):
         network = network.module
-    return bool(getattr(network, "hollow", False))
+    return bool(getattr(network, claim, False))
 
 
 def precise(values: Tensor) -> Tensor:
