@@ -45,6 +45,7 @@ class Output:
         self.name = "standard output" if self.path is None else str(self.path)
         self._compress = self.path is not None and self.path.suffix in (".gz", ".bgz")
         self._replacing: contextlib.AbstractContextManager[Path] | None = None
+        self._hidden: Path | None = None
         self._file: BinaryIO | None = None
         self._pending = bytearray()
 
@@ -88,7 +89,11 @@ class Output:
             self._file = open(self.path, "wb", buffering=_BUFFER)  # noqa: SIM115
             return
         self._replacing = replacing(os.path.realpath(self.path))
-        self._file = open(self._replacing.__enter__(), "wb", buffering=_BUFFER)  # noqa: SIM115
+        self._hidden = self._replacing.__enter__()
+        self._file = open(self._hidden, "wb", buffering=_BUFFER)  # noqa: SIM115
+
+    def _whole(self, hidden: Path) -> None:
+        """What is done with the file when all is written and it has not yet taken its name."""
 
     def _put(self, data: bytes) -> None:
         try:
@@ -112,6 +117,7 @@ class Output:
         except OSError as error:
             raise self._failure(error) from error
         if self._replacing is not None:
+            self._whole(self._hidden)
             finishing, self._replacing = self._replacing, None
             finishing.__exit__(None, None, None)
 

@@ -64,8 +64,8 @@ class Change(NamedTuple):
         return self.start + len(self.ref)
 
     @property
-    def substitutes(self) -> bool:
-        """Whether the length stays."""
+    def same_length(self) -> bool:
+        """Whether what follows stays where it is."""
         return len(self.ref) == len(self.alt)
 
 
