@@ -22,7 +22,7 @@ from seqdiff.denoisers import Denoiser
 from seqdiff.diffusion.likelihood import Elbo, ScorerConfig
 from seqdiff.diffusion.samplers import Ancestral, SamplerConfig
 from seqdiff.inference import infill, score
-from seqdiff.inference.infill import Infilled
+from seqdiff.inference.filled import Infilled
 from seqdiff.inference.score import RecordScore
 from seqdiff.recipe import Recipe
 
@@ -38,7 +38,7 @@ class Frozen:
     def __init__(self, denoiser: Denoiser, device: torch.device):
         self.network = denoiser.to(device).eval()
         self.device = device
-        self.symbols, self.hollow = denoiser.symbols, denoiser.hollow
+        self.symbols, self.hollow, self.equivariant = denoiser.symbols, denoiser.hollow, denoiser.equivariant
 
     @torch.no_grad()
     def __call__(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
@@ -83,13 +83,16 @@ class Model:
         seed: int = 0,
         samples: int = 1,
         spans: Mapping[str, Sequence[Interval]] | None = None,
+        trusted: int | None = None,
+        stride: int | None = None,
         source: str = "input",
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[Infilled]:
         """Fill records from a file, in their order; see `seqdiff.inference.infill.infill`."""
         return infill.infill(
             self._checked(records, source), self.denoise, self.alphabet, self.context, sampler or Ancestral(),
-            seed=seed, samples=samples, spans=spans, batch_tokens=self.batch_tokens, progress=progress,
+            seed=seed, samples=samples, spans=spans, trusted=trusted, stride=stride, batch_tokens=self.batch_tokens,
+            progress=progress,
         )  # fmt: skip
 
     def score(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from seqdiff.alphabet import Alphabet
     from seqdiff.data.fasta import Output
     from seqdiff.data.intervals import Interval
-    from seqdiff.inference.infill import Infilled
+    from seqdiff.inference.filled import Infilled
 
 FORMATS = ("fasta", "fastq", "table")
 
@@ -126,7 +126,7 @@ def _spans(lengths: dict[str, int], bed: Path | None, regions: list[str], clip: 
 
 def write_result(out: "Output", result: "Infilled", kind: str, samples: int, alphabet: "Alphabet") -> None:
     from seqdiff.data.fasta import write_record
-    from seqdiff.inference.infill import qualities
+    from seqdiff.inference.filled import qualities
 
     record = result.record
     if samples > 1:

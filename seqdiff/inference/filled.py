@@ -1,0 +1,69 @@
+"""What a filled record is, and how it is written down."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from seqdiff.alphabet import Alphabet
+from seqdiff.data.fasta import Record
+
+KNOWN_QUALITY = 40
+"""Phred quality written for letters that were given and came without one."""
+HIGHEST_QUALITY = 60
+"""Phred quality of a filled letter is cut here: a probability of error under 1e-6 is beyond any calibration."""
+
+
+@dataclass(frozen=True)
+class Infilled:
+    """A record with its gaps filled.
+
+    `positions` (n,) 0-based places that were filled, `marginals` (n, K) the distribution there before anything in the
+    window was filled: the network's, times the likelihood of what is known of the letter; `calls` network calls.
+
+    `log_weight` (nats) is the log of how probable the model makes what is known of letters that are neither certain nor
+    free, an unbiased estimate in P, and the importance weight of this filling (0 when there are none; math.md 5.11);
+    None where the sampler gives none, since it redraws letters. `ess` is the smallest effective number of
+    particles in any window, None without particles.
+    """
+
+    record: Record
+    replicate: int
+    positions: np.ndarray
+    marginals: np.ndarray
+    calls: int
+    log_weight: float | None
+    ess: float | None = None
+
+    @property
+    def filled(self) -> bytes:
+        """The letters that were filled in, in order."""
+        return bytes(np.frombuffer(self.record.sequence, np.uint8)[self.positions])
+
+
+def qualities(infilled: Infilled, alphabet: Alphabet) -> bytes:
+    """FASTQ qualities of a filled record: Phred of 1 - the marginal of the letter that was filled in.
+
+    Given letters keep the quality they came with, or get `KNOWN_QUALITY`.
+    """
+    record = infilled.record
+    given = record.quality or bytes([33 + KNOWN_QUALITY]) * len(record.sequence)
+    quality = np.frombuffer(given, np.uint8).copy()
+    letters = alphabet.codes[np.frombuffer(record.sequence, np.uint8)[infilled.positions]]
+    chosen = infilled.marginals[np.arange(len(letters)), letters].astype(np.float64)
+    wrong = np.clip(1 - chosen, 10 ** (-HIGHEST_QUALITY / 10), 1)
+    quality[infilled.positions] = 33 + np.round(-10 * np.log10(wrong)).astype(np.uint8)
+    return quality.tobytes()
+
+
+def written(record: Record, positions: np.ndarray, tokens: np.ndarray, alphabet: Alphabet) -> Record:
+    """The record with tokens (n,) at `positions` (n,), in the case of the letters they replace, U in RNA."""
+    sequence = np.frombuffer(record.sequence, np.uint8).copy()
+    letters = np.frombuffer(alphabet.decode(tokens), np.uint8).copy()
+    for alias, symbol in alphabet.aliases:
+        both = alias + alias.lower(), symbol + symbol.lower()
+        if any(ord(c) in sequence for c in both[0]) and not any(ord(c) in sequence for c in both[1]):
+            letters[letters == ord(symbol)] = ord(alias)
+    replaced = sequence[positions]
+    lower = (replaced >= ord("a")) & (replaced <= ord("z"))
+    sequence[positions] = np.where(lower, letters | 0x20, letters)
+    return replace(record, sequence=sequence.tobytes())
