@@ -13,8 +13,9 @@ from seqdiff.evaluate.answer import Answer, Progress, Table
 from seqdiff.evaluate.calibration import Calibration
 from seqdiff.evaluate.likelihood import Likelihood
 from seqdiff.evaluate.recovery import Recovery
+from seqdiff.evaluate.variants import Variants
 
-QuestionConfig = Annotated[Likelihood | Recovery | Calibration, Field(discriminator="question")]
+QuestionConfig = Annotated[Likelihood | Recovery | Calibration | Variants, Field(discriminator="question")]
 """Any question."""
 
 QUESTIONS = members(QuestionConfig, "question")
@@ -33,4 +34,5 @@ __all__ = [
     "QuestionConfig",
     "Recovery",
     "Table",
+    "Variants",
 ]

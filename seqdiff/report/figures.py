@@ -102,6 +102,38 @@ def calibration_figure(path: str | Path, summary: Summary) -> None:
         below.set_xlabel(f"probability given to a {summary['unit']}")
 
 
+def variants_figure(path: str | Path, summary: Summary) -> None:
+    """How well classes of variants are told apart, by the model and by the Markov chain, with 95 % intervals."""
+    judged = [row for row in summary["classes"] if row["judged"]]
+    names = [f"{row['class']}\n{row['positives']:,} of {row['positives'] + row['negatives']:,}" for row in judged]
+    places = np.arange(len(judged))[::-1]
+    order = summary["markov_order"]
+    with figure(path, 9.6, 1.5 + 0.55 * max(2, len(judged))) as drawn:
+        left, right = drawn.subplots(1, 2, sharey=True)
+        for axes, area, title in ((left, "auroc", "AUROC"), (right, "auprc", "AUPRC")):
+            for number, (who, says, colour, marker) in enumerate(
+                (("model", "this model", MODEL, "o"), ("markov", f"Markov chain of order {order}", RIVAL, "s"))
+            ):
+                value = [row[who][area]["value"] for row in judged]
+                ends = [(row[who][area]["low"], row[who][area]["high"]) for row in judged]
+                known = [(v, v) if low is None else (low, high) for v, (low, high) in zip(value, ends, strict=True)]
+                bars = [[max(0.0, v - low), max(0.0, high - v)] for v, (low, high) in zip(value, known, strict=True)]
+                axes.errorbar(
+                    value, places + (0.12, -0.12)[number], xerr=np.array(bars).reshape(-1, 2).T, color=colour,
+                    marker=marker, markersize=5, linestyle="none", capsize=2.5, elinewidth=1.2, label=says,
+                )  # fmt: skip
+            chance = [0.5 if area == "auroc" else row["chance"] for row in judged]
+            axes.vlines(chance, places - 0.35, places + 0.35, color=FLOOR, linestyle="--", linewidth=1, label="chance")
+            axes.set_title(title)
+            axes.grid(axis="y", visible=False)
+        left.set_yticks(places, names, fontsize=9)
+        left.set_ylim(-0.6, max(1, len(judged)) - 0.4)
+        left.tick_params(axis="y", length=0)
+        right.tick_params(axis="y", length=0)
+        handles, labels = left.get_legend_handles_labels()
+        drawn.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=1.8)
+
+
 def training_figure(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """The training curve, from the lines of metrics.jsonl: bits a symbol in training and validation, and the rate.
 
@@ -148,7 +180,12 @@ def _smooth(values: Sequence[float]) -> np.ndarray:
     return (total[high] - total[low]) / (high - low)
 
 
-FIGURES = {"likelihood": likelihood_figure, "recovery": recovery_figure, "calibration": calibration_figure}
+FIGURES = {
+    "likelihood": likelihood_figure,
+    "recovery": recovery_figure,
+    "calibration": calibration_figure,
+    "variants": variants_figure,
+}
 """By question."""
 
 
