@@ -29,8 +29,8 @@ def test_the_bound_of_an_independent_model_is_exact_within_its_error():
     expected += [10 * expected[2], 20 * (expected[2] + log_g)]
     for result, log_p in zip(results, expected):
         assert abs(result.nats + log_p) <= 4 * result.se + 1e-4
-    assert [r.se for r in results[:2]] == pytest.approx([0, 0], abs=1e-4)  # all letters alike: no mask differs
-    assert all(r.se > 0 for r in results[2:])
+    assert [r.se for r in results[:3]] == pytest.approx([0, 0, 0], abs=1e-4)  # all letters alike; 1; all masks taken
+    assert all(r.se > 0 for r in results[3:])
     assert [(r.length, r.scored) for r in results] == [(50, 50), (1, 1), (4, 4), (50, 40), (100, 100)]
     assert results[0].bits_per_symbol == pytest.approx(-math.log2(0.4), rel=1e-5)
     assert results[0].perplexity == pytest.approx(2.5, rel=1e-5)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from seqdiff.diffusion.categorical import lowest
 from seqdiff.diffusion.denoise import Denoise, is_hollow, precise, symbols
-from seqdiff.diffusion.likelihood.elbo import Design, Draw, measured
+from seqdiff.diffusion.likelihood.design import Design, Draw, measured
 from seqdiff.diffusion.likelihood.passes import masked_nats, nats_of, scattered
 from seqdiff.diffusion.likelihood.score import stratified
 from seqdiff.streams import Streams
@@ -177,12 +177,17 @@ def split(
 
     others = (reference < mask) & ~differ
     n = others.sum(1, keepdim=True) + 1
-    u = (torch.arange(strata) + rng.rand(replicates, strata)).flatten(1) / strata
-    m = (u * n).long().minimum(n - 1)
-    keys = scattered(rng, others, replicates * strata)
+    design = Design.of(denoise, strata, replicates)
+    units, way = design.units, design.spread(rng.rand(replicates, design.units))
+    m = (way * n[:, :, None]).long().minimum(n[:, :, None] - 1)
+    keys = scattered(rng, others, replicates * units).flatten(0, 1)
+    first = lowest(m.flatten(), others.repeat_interleave(replicates * units, 0), keys)
+    first = first.view(len(rows), replicates, units, others.shape[1])
+    second = (others[:, None, None] & ~first)[:, :, : strata - units].flip(2)
+    masked = torch.cat([first, second], 2).flatten(0, 2)
+    m = masked.sum(1)
     owner = torch.arange(len(rows)).repeat_interleave(replicates * strata)
-    masked = lowest(m.flatten(), others[owner], keys.flatten(0, 1))
-    weight = ((n - m) / (n + 1 if hollow else m.clamp(min=1))).flatten()
+    weight = (n[owner, 0] - m) / (n[owner, 0] + 1 if hollow else m.clamp(min=1))
 
     at_site, fit = torch.zeros(2, len(owner), dtype=torch.float64)
     site = differ.int().argmax(1)
@@ -195,17 +200,21 @@ def split(
         at_site[part] = -log_mu.gather(1, letters[row]).diff(dim=1)[:, 0]
         if hollow:
             fit[part] = nats_of(logits, reference[row], others[row])
-    for part in (m.flatten() > 0).nonzero()[:, 0].split(batch_size) if not hollow else ():
+    for part in m.nonzero()[:, 0].split(batch_size) if not hollow else ():
         row = owner[part]
         fit[part] = masked_nats(denoise, reference[row], masked[part], masked[part], mask, device)
-    for part in (torch.arange(len(owner)) if hollow else (m.flatten() > 0).nonzero()[:, 0]).split(batch_size):
+    for part in (torch.arange(len(owner)) if hollow else m.nonzero()[:, 0]).split(batch_size):
         row = owner[part]
         read = others[row] if hollow else masked[part]
         fit[part] -= masked_nats(denoise, alternate[row], masked[part], read, mask, device)
     values = (at_site + weight * fit).view(len(rows), replicates, strata)
-    drawn = [stratified(each.tolist(), [1 / strata] * strata)[:2] for each in values]
+    drawn = [design.estimate(each)[:2] for each in values]
     found[rows] = torch.tensor(drawn, dtype=torch.float64).reshape(-1, 2)
-    calls[rows] = 2 * replicates * strata if hollow else replicates * strata + 2 * (m > 0).sum(1)
+    calls[rows] = (
+        2 * replicates * strata
+        if hollow
+        else replicates * strata + 2 * (m > 0).view(len(rows), replicates * strata).sum(1)
+    )
     return Ratio(*found.unbind(1), calls)
 
 
@@ -228,14 +237,14 @@ def lengths(
     and end. A difference of two bounds is no bound; it is exact on average where the network's conditionals agree.
     """
     assert len(rng) == len(reference) == len(alternate), "one stream a row"
-    mask, hollow, rows = symbols(denoise, reference), is_hollow(denoise), len(reference)
+    mask, rows = symbols(denoise, reference), len(reference)
     length = max(reference.shape[1], alternate.shape[1])
     tokens = torch.full((2 * rows, length), mask + 1)
     scored = torch.zeros(2 * rows, length, dtype=torch.bool)
     for first, (letters, which) in ((0, (reference, reference_scored)), (rows, (alternate, alternate_scored))):
         tokens[first : first + rows, : letters.shape[1]] = letters.cpu()
         scored[first : first + rows, : letters.shape[1]] = which.cpu() & (letters.cpu() < mask)
-    design = Design(strata, replicates, antithetic=True)
+    design = Design.of(denoise, strata, replicates)
 
     def draws() -> Iterator[Draw]:
         for row in range(rows):
@@ -248,13 +257,14 @@ def lengths(
             keys = stream.rand(replicates, design.units, first + sum(own) + last)[0]
             start, *middles, end = keys.split([first, *own, last], dim=-1)
             for each, middle in zip(pair, middles, strict=True):
-                yield from design.draws(each, scored[each], u, torch.cat([start, middle, end], dim=-1), hollow)
+                yield from design.draws(each, scored[each], u, torch.cat([start, middle, end], dim=-1))
 
     constant, terms, calls = measured(denoise, tokens, scored, draws(), design, batch_size, reference.device)
     found = [design.estimate(ours - theirs)[:2] for ours, theirs in zip(terms[:rows], terms[rows:], strict=True)]
     nats, se = torch.tensor(found, dtype=torch.float64).reshape(-1, 2).unbind(1)
-    drawn = (terms != 0).flatten(1).any(1).view(2, rows).any(0)
-    return Ratio(constant[:rows] - constant[rows:] + nats, torch.where(drawn, se, 0), calls.view(2, rows).sum(0))
+    exact = torch.tensor([design.takes_all(n) for n in scored.sum(1).tolist()]).view(2, rows).all(0)
+    se = torch.where(exact | (calls.view(2, rows).sum(0) == 0), 0, se)
+    return Ratio(constant[:rows] - constant[rows:] + nats, se, calls.view(2, rows).sum(0))
 
 
 def _shared(reference: list[int], alternate: list[int]) -> tuple[int, int, int, int]:

@@ -59,6 +59,28 @@ def test_two_letters_are_exact_up_to_which_one_is_hidden():
         assert score.se.isnan()
 
 
+@pytest.mark.parametrize("kind", [Blind, Hollow])
+def test_of_few_letters_all_masks_are_taken_and_the_bound_is_exact(kind):
+    """Pointwise on O1, and of a region between known and unknown letters on O2."""
+    tiny, x = TinyJoint(), TinyJoint().strings
+    network = kind(tiny)
+    score = elbo(network, x, x >= 0, Streams.of(0, range(81)), strata=5, replicates=3, batch_size=2000)
+    assert (score.nats + tiny.log_prob(x)).abs().max() < 1e-12
+    assert (score.se == 0).all()
+    assert score.df.isinf().all()
+    assert (score.calls == 15).all()
+    assert network.rows == 81 * 15
+
+    x = chain.sample(3, 16)
+    x[:, [1, 7, 12]] = chain.mask
+    scored = torch.zeros_like(x, dtype=torch.bool)
+    scored[:, [3, 4, 5, 6, 8, 9, 10, 11]] = True
+    score = elbo(kind(chain), x, scored, Streams.of(0, range(3)), strata=64, replicates=4, batch_size=255)
+    exact = chain.log_prob(x.masked_fill(scored, chain.mask)) - chain.log_prob(x)
+    assert (score.nats - exact).abs().max() < 1e-9
+    assert score.calls.tolist() == [255] * 3
+
+
 def test_constant_network_costs_ln_k_a_letter_without_error():
     tokens = torch.tensor([[0, 1, 2, 3, 0], [0, 1, 4, 5, 5]])
     score = elbo(Constant([0.25] * 4), tokens, tokens < 4, Streams.of(0, range(2)))
@@ -106,45 +128,52 @@ def test_a_row_does_not_depend_on_its_neighbours_or_its_padding():
     assert abs(perplexity - mean_of_perplexities) > 1e-3  # ratio of sums, not mean of ratios
 
 
+class Spy(Constant):
+    """Remembers the masks that it has seen."""
+
+    def __init__(self, probabilities, hollow=False):
+        super().__init__(probabilities)
+        self.hollow, self.seen = hollow, []
+
+    def __call__(self, tokens, time=None):
+        self.seen.append(tokens == 4)
+        return super().__call__(tokens)
+
+
+def masks_of(letters, probabilities=(0.25, 0.25, 0.25, 0.25), *, hollow=False, **settings):
+    spy = Spy(list(probabilities), hollow)
+    x = chain.sample(1, letters)
+    elbo(spy, x, x >= 0, Streams.of(3, ["record"]), **settings)
+    return torch.cat(spy.seen)
+
+
 def test_one_name_one_set_of_masks_whatever_the_network():
-    seen = []
-
-    class Spy(Constant):
-        def __call__(self, tokens, time=None):
-            seen[-1].append(tokens == 4)
-            return super().__call__(tokens)
-
-    x = chain.sample(1, 15)
-    for probabilities in ([0.25] * 4, [0.4, 0.3, 0.2, 0.1]):
-        seen.append([])
-        elbo(Spy(probabilities), x, x >= 0, Streams.of(3, ["record"]))
-    assert torch.equal(torch.cat(seen[0]), torch.cat(seen[1]))
-    whole, *pairs = torch.cat(seen[0])
-    assert whole.sum() == 15
-    pairs = torch.stack(pairs).view(4, 8, 2, 15)
-    assert (pairs.sum(2) == 1).all()  # the second of a pair hides what the first shows
-    counts = pairs[:, :, 0].sum(-1)
-    assert counts.min() >= 1
-    assert counts.max() <= 8
-    assert (counts.diff() >= 0).all()
+    assert torch.equal(masks_of(15), masks_of(15, (0.4, 0.3, 0.2, 0.1)))
 
 
-def test_without_pairs_every_stratum_has_a_mask_of_its_own():
-    seen = []
-
-    class Spy(Constant):
-        def __call__(self, tokens, time=None):
-            seen.append(tokens == 4)
-            return super().__call__(tokens)
-
-    x = chain.sample(1, 15)
-    elbo(Spy([0.25] * 4), x, x >= 0, Streams.of(3, ["record"]), antithetic=False)
-    counts = torch.cat(seen).sum(1)
-    assert counts[0] == 15
-    for replicate in counts[1:].view(4, 16):
+def test_every_stratum_has_a_mask_and_those_of_few_letters_are_narrower():
+    whole, *drawn = masks_of(64).sum(1)
+    assert whole == 64
+    for replicate in torch.stack(drawn).view(4, 16):
         assert replicate.min() == 1
-        assert replicate.max() == 14
+        assert 55 < replicate.max() <= 63
         assert (replicate.diff() >= 0).all()
+        assert 8 <= (replicate <= 16).sum() <= 9  # 1 + 63 (8/16)^2 lies in 16
+
+
+def test_hollow_networks_are_asked_in_pairs_of_which_one_hides_what_the_other_shows():
+    for strata, middle in ((16, 0), (5, 1)):
+        masks = masks_of(15, hollow=True, strata=strata).view(4, strata, 15)
+        assert (masks.shape[1] - middle) % 2 == 0
+        pairs = masks[:, : strata - middle].view(4, -1, 2, 15)
+        assert (pairs.sum(2) == 1).all()
+        counts = pairs[:, :, 0].sum(-1)
+        assert (counts.diff() >= 0).all()
+        assert (counts <= 7).all()
+    for strata in (16, 5):
+        drawn = masks_of(15, hollow=True, strata=strata, antithetic=False).view(4, strata, 15).sum(-1)
+        assert (drawn == drawn.sort(1).values).all()
+        assert (drawn * strata // 16 - torch.arange(strata)).abs().max() <= 1
 
 
 def test_inputs_are_left_as_they_were_and_no_gradient_is_kept():
@@ -195,14 +224,14 @@ def test_the_hollow_bound_of_a_region_is_conditional_and_takes_no_extra_pass():
     chain = MarkovChain()
     x = chain.sample(300, 12, seed=6)
     region = torch.zeros_like(x, dtype=torch.bool)
-    region[:, 4:8] = True
+    region[:, 4:10] = True
     denoise = Hollow(chain)
     score = elbo(denoise, x, region, Streams.of(2, range(300)), strata=8, replicates=2, batch_size=512)
     exact = -(chain.log_prob(x) - chain.log_prob(x.masked_fill(region, 4)))
     wrong = score.nats - exact
     assert abs(wrong.mean()) < 4 * wrong.std() / 300**0.5
     assert denoise.rows == 300 * 16
-    assert score.positions.tolist() == [4] * 300
+    assert score.positions.tolist() == [6] * 300
 
 
 def test_the_hollow_bound_of_one_letter_is_exact_and_of_none_nothing():
