@@ -5,13 +5,33 @@ from typing import Annotated
 from pydantic import Field
 
 from seqdiff.diffusion.samplers.ancestral import Ancestral
+from seqdiff.diffusion.samplers.bounded import Bounded
 from seqdiff.diffusion.samplers.confident import Confident
+from seqdiff.diffusion.samplers.correct import Correct
 from seqdiff.diffusion.samplers.exact import Exact
-from seqdiff.diffusion.samplers.filling import Filled
+from seqdiff.diffusion.samplers.filling import Filled, Sampler
 from seqdiff.diffusion.samplers.particles import Particles
+from seqdiff.diffusion.samplers.remask import Remask
 
-Finish = Annotated[Ancestral | Exact | Confident, Field(discriminator="kind")]
-SamplerConfig = Annotated[Ancestral | Exact | Confident | Particles, Field(discriminator="kind")]
+Finish = Annotated[Ancestral | Exact | Confident | Bounded | Remask | Correct, Field(discriminator="kind")]
+SamplerConfig = Annotated[
+    Ancestral | Exact | Confident | Bounded | Remask | Correct | Particles, Field(discriminator="kind")
+]
 Particles.model_rebuild(_types_namespace={"Finish": Finish})
 
-__all__ = ["Ancestral", "Confident", "Exact", "Filled", "Particles", "SamplerConfig"]
+PRESETS: dict[str, Sampler] = {"fast": Ancestral(steps=32)}
+"""Samplers by a name that is not their kind."""
+
+__all__ = [
+    "PRESETS",
+    "Ancestral",
+    "Bounded",
+    "Confident",
+    "Correct",
+    "Exact",
+    "Filled",
+    "Particles",
+    "Remask",
+    "Sampler",
+    "SamplerConfig",
+]

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int, Int64
@@ -22,7 +22,7 @@ class Filled:
 
     tokens: Int[Tensor, "B L"]
     log_prob: Float64[Tensor, "B"]
-    """Nats: log probability of the drawn values under the distributions that they were drawn from."""
+    """Nats: log probability of the letters that stand under the distributions that they were drawn from."""
     log_weight: Float64[Tensor, "B"]
     """Nats: sum of log Z over positions with evidence; 0 without such, -inf if impossible (see `evidence.py`)."""
     calls: Int64[Tensor, "B"]
@@ -39,6 +39,10 @@ class Sampler(Config, ABC):
     `temperature` and `top_p` change the law that is sampled: mu^(1/temperature), renormalised, then cut to its
     nucleus (see `categorical.log_probabilities`). At 1 and 1 the law is the model's own.
     """
+
+    revisits: ClassVar[bool] = False
+    """Whether letters that were drawn are drawn anew; then `log_weight` is no importance weight, and a row may take
+    more passes than it has masks."""
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -80,20 +84,23 @@ class Filling:
         evidence: Bool[Tensor, "B L K"] | Float[Tensor, "B L K"] | None,
     ):
         self._sampler, self._denoise, self._device = sampler, denoise, tokens.device
-        known = Evidence.of(tokens.cpu(), None if evidence is None else evidence.cpu(), symbols(denoise, tokens))
-        self.tokens, self.unfilled = known.tokens, known.unfilled.clone()
+        self._mask = symbols(denoise, tokens)
+        known = Evidence.of(tokens.cpu(), None if evidence is None else evidence.cpu(), self._mask)
+        self.tokens, self.targets, self.unfilled = known.tokens, known.unfilled, known.unfilled.clone()
         self.freedom, self._likelihood, self._constrained = known.freedom, known.likelihood, known.constrained
         rows = len(tokens)
-        self._log_prob = torch.zeros(rows, dtype=torch.float64)
-        self._log_weight = torch.zeros(rows, dtype=torch.float64)
+        self.log_prob = torch.zeros(tokens.shape, dtype=torch.float64)
+        """Nats, of each letter that was drawn and stands; 0 elsewhere."""
+        self._log_z = torch.zeros(tokens.shape, dtype=torch.float64)
         self._calls = torch.zeros(rows, dtype=torch.int64)
         self._impossible = torch.full((rows,), -1, dtype=torch.int64)
 
     @torch.no_grad()
-    def look(self, rows: Int64[Tensor, "R"]) -> Float[Tensor, "R L K"]:
-        """One network pass over some rows as they are now."""
+    def look(self, rows: Int64[Tensor, "R"], hidden: Bool[Tensor, "R L"] | None = None) -> Float[Tensor, "R L K"]:
+        """One network pass over some rows as they are now, or with some of their letters hidden."""
         self._calls[rows] += 1
-        return self._denoise(self.tokens[rows].to(self._device)).detach()
+        tokens = self.tokens[rows] if hidden is None else self.tokens[rows].masked_fill(hidden, self._mask)
+        return self._denoise(tokens.to(self._device)).detach()
 
     def propose(
         self,
@@ -103,12 +110,7 @@ class Filling:
         uniforms: Float64[Tensor, "R L"],
     ) -> Proposal:
         """Draws a value at each chosen position of `rows`, all of them given the same context."""
-        log_mu, log_z = categorical.log_probabilities(
-            logits[chosen.to(logits.device)].cpu(),
-            temperature=self._sampler.temperature,
-            top_p=self._sampler.top_p,
-            evidence=None if self._likelihood is None else self._likelihood[rows][chosen],
-        )
+        log_mu, log_z = self._log_mu(rows, chosen, logits)
         drawn = categorical.values(log_mu, uniforms[chosen])
         empty = torch.zeros(chosen.shape, dtype=torch.float64)
         return Proposal(
@@ -121,14 +123,42 @@ class Filling:
         """Fills in the chosen positions of `rows`."""
         self.tokens[rows] = torch.where(chosen, proposal.values.to(self.tokens.dtype), self.tokens[rows])
         self.unfilled[rows] &= ~chosen
-        row = rows[chosen.nonzero()[:, 0]]
-        self._log_prob.index_add_(0, row, proposal.log_prob[chosen])
+        self.log_prob[rows] = torch.where(chosen, proposal.log_prob, self.log_prob[rows])
         restricted = chosen & self._constrained[rows]
-        row = rows[restricted.nonzero()[:, 0]]
-        self._log_weight.index_add_(0, row, proposal.log_z[restricted])
+        self._log_z[rows] = torch.where(restricted, proposal.log_z, self._log_z[rows])
         ruled_out = restricted & (proposal.log_z == -torch.inf)
         new = ruled_out.any(1) & (self._impossible[rows] < 0)
         self._impossible[rows[new]] = ruled_out[new].int().argmax(1)
+
+    def remask(self, rows: Int64[Tensor, "R"], chosen: Bool[Tensor, "R L"]) -> None:
+        """Takes back letters that were drawn: they are masks again."""
+        self.tokens[rows] = self.tokens[rows].masked_fill(chosen, self._mask)
+        self.unfilled[rows] |= chosen
+        self.log_prob[rows] = self.log_prob[rows].masked_fill(chosen, 0.0)
+        log_z = self._log_z[rows].masked_fill(chosen, 0.0)
+        self._log_z[rows] = log_z
+        ruled_out = log_z == -torch.inf
+        self._impossible[rows] = torch.where(ruled_out.any(1), ruled_out.int().argmax(1), -1)
+
+    def certainty(
+        self, rows: Int64[Tensor, "R"], where: Bool[Tensor, "R L"], logits: Float[Tensor, "R L K"]
+    ) -> Float64[Tensor, "R L"]:
+        """Nats: log probability of the letters that stand `where`, under the distributions they would be drawn from;
+        0 elsewhere. Only for logits that have not seen these letters.
+        """
+        log_mu, _ = self._log_mu(rows, where, logits)
+        there = log_mu.gather(1, self.tokens[rows][where][:, None].long())[:, 0]
+        return torch.zeros(where.shape, dtype=torch.float64).masked_scatter(where, there)
+
+    def _log_mu(
+        self, rows: Int64[Tensor, "R"], where: Bool[Tensor, "R L"], logits: Float[Tensor, "R L K"]
+    ) -> tuple[Float64[Tensor, "N K"], Float64[Tensor, "N"]]:
+        return categorical.log_probabilities(
+            logits[where.to(logits.device)].cpu(),
+            temperature=self._sampler.temperature,
+            top_p=self._sampler.top_p,
+            evidence=None if self._likelihood is None else self._likelihood[rows][where],
+        )
 
     def follow(self, turns: Int64[Tensor, "B L"], uniforms: Float64[Tensor, "B L"]) -> Filled:
         """Fills position i of row b in the row's pass number `turns[b, i]` (-1: never), values by `uniforms`.
@@ -143,7 +173,15 @@ class Filling:
         return self.filled()
 
     def filled(self) -> Filled:
-        return Filled(self.tokens.to(self._device), self._log_prob, self._log_weight, self._calls, self._impossible)
+        return Filled(
+            self.tokens.to(self._device), _total(self.log_prob), _total(self._log_z), self._calls, self._impossible
+        )
+
+
+def _total(values: Float64[Tensor, "B L"]) -> Float64[Tensor, "B"]:
+    """Row sums, letter by letter from the left: the same to the last bit whatever the padding."""
+    where = values != 0
+    return values.new_zeros(len(values)).index_add_(0, where.nonzero()[:, 0], values[where])
 
 
 def uniforms(rng: Streams, where: Bool[Tensor, "B L"], columns: int) -> Float64[Tensor, "columns B L"]:
