@@ -8,6 +8,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -17,11 +18,15 @@ from seqdiff import devices
 from seqdiff.alphabet import Alphabet
 from seqdiff.checkpoint import Provenance, RunFolder
 from seqdiff.data.fasta import Record, check_letters
+from seqdiff.data.genome import Genome
 from seqdiff.data.intervals import Interval
+from seqdiff.data.variants import Screen, Variant
+from seqdiff.data.vcf import Vcf
 from seqdiff.denoisers import Denoiser
 from seqdiff.diffusion.likelihood import Elbo, ScorerConfig
 from seqdiff.diffusion.samplers import Ancestral, SamplerConfig
-from seqdiff.inference import infill, score
+from seqdiff.inference import infill, score, variants
+from seqdiff.inference.changes import ChangeScorer, VariantScorer
 from seqdiff.inference.filled import Infilled
 from seqdiff.inference.score import RecordScore
 from seqdiff.recipe import Recipe
@@ -115,6 +120,36 @@ class Model:
             self._checked(records, source), self.denoise, self.alphabet, self.context, scorer or Elbo(),
             seed=seed, batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip
+
+    def variants(
+        self,
+        vcf: str | Path | Iterable[Variant],
+        fasta: str | Path,
+        settings: VariantScorer | None = None,
+        *,
+        seed: int = 0,
+        check_ref: Literal["error", "warn", "exclude"] = "error",
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[variants.Effect]:
+        """log p(alternate) - log p(reference) of the alleles of a VCF, or of variants, in their order.
+
+        `fasta` is the reference. `check_ref` says what becomes of a record of the VCF whose REF is not what the
+        reference has; a variant of which that is so has no score, and gives `ref_mismatch` as the reason.
+        """
+        scorer = self.change_scorer(Genome.open(fasta, self.alphabet), settings, seed=seed)
+        if not isinstance(vcf, str | Path):
+            yield from variants.effects(vcf, scorer, progress=progress)
+            return
+        with Vcf(vcf) as file:
+            screen = Screen(scorer.genome, file.name, check_ref)
+            for _, effects in variants.annotate(screen(file.records()), scorer, progress=progress):
+                yield from effects
+
+    def change_scorer(self, genome: Genome, settings: VariantScorer | None = None, *, seed: int = 0) -> ChangeScorer:
+        """What scores changes of a genome; see `seqdiff.inference.changes`."""
+        return ChangeScorer(
+            genome, self.denoise, self.context, settings or VariantScorer(), seed=seed, batch_tokens=self.batch_tokens
+        )
 
     def sample_records(
         self,

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqdiff import __version__
-from seqdiff.cli import doctor, evaluate, genomes, import_, infill, sample, score, train
+from seqdiff.cli import doctor, evaluate, genomes, import_, infill, sample, score, train, variants
 from seqdiff.errors import SeqdiffError
 from seqdiff.files import explain
 
@@ -69,6 +69,7 @@ def _terminated(number: int, frame: object) -> None:
 app.command("train")(guarded(train.command))
 app.command("infill")(guarded(infill.command))
 app.command("score")(guarded(score.command))
+app.command("variants")(guarded(variants.command))
 app.command("sample")(guarded(sample.command))
 app.command("evaluate")(guarded(evaluate.command))
 app.command("import")(guarded(import_.command))

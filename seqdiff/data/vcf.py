@@ -46,8 +46,8 @@ class VcfRecord:
         """What stands in ALT, allele by allele: `.` alone where there is none."""
         return [text_of(allele) for allele in self.columns[4].split(b",")]
 
-    def with_info(self, fields: Mapping[bytes, bytes]) -> bytes:
-        """The whole line with these INFO fields at its end, in place of any of the same names.
+    def with_info(self, fields: Mapping[bytes, bytes | None]) -> bytes:
+        """The whole line with these INFO fields at its end, in place of any of the same names; None takes a field away.
 
         >>> VcfRecord(9, b"1 5 . A T . . DP=3;OLD=1;DB".split()).with_info({b"OLD": b"2"})
         b'1\\t5\\t.\\tA\\tT\\t.\\t.\\tDP=3;DB;OLD=2\\n'
@@ -56,7 +56,8 @@ class VcfRecord:
         kept = [] if given == b"." else given.split(b";")
         if any(name in given for name in fields):
             kept = [item for item in kept if item.partition(b"=")[0] not in fields]
-        info = b";".join(kept + [name + b"=" + value for name, value in fields.items()])
+        info = b";".join(kept + [name + b"=" + value for name, value in fields.items() if value is not None])
+        info = info or b"."
         return b"\t".join([*self.columns[:7], info, *self.columns[8:]]) + b"\n"
 
 

@@ -50,7 +50,7 @@ class VariantScorer(Config):
     of them that can."""
     orders: Annotated[int, Field(ge=2)] = 4
     """Random orders of the chain rule on each strand."""
-    draws: Annotated[int, Field(ge=2 * REPLICATES)] = 32
+    draws: Annotated[int, Field(ge=2 * REPLICATES)] = 16
     """Random masks of a bound, half of them on each strand."""
 
     @field_validator("draws")

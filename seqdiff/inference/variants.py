@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from seqdiff.data.genome import Genome
+from seqdiff.data.intervals import Interval
 from seqdiff.data.variants import Reason, Variant, change
 from seqdiff.data.vcf import VcfRecord
 from seqdiff.inference.changes import ChangeScorer, Method
@@ -60,6 +62,24 @@ def annotate(
         found = effects((variant for record in group for variant in alleles(record)), scorer, progress=progress)
         for record in group:
             yield record, list(islice(found, len(record.alternates)))
+
+
+def substitutions(spans: Iterable[Interval], genome: Genome) -> Iterator[Variant]:
+    """Every other base at every position of the spans, in order; all bases in place of an unknown one.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = open(f"{folder}/a.fa", "w").write(">a\\nAN\\n")
+    ...     genome = Genome.open(f"{folder}/a.fa")
+    ...     [str(variant) for variant in substitutions([Interval("a", 0, 2)], genome)]
+    ['a:1:A>C', 'a:1:A>G', 'a:1:A>T', 'a:2:N>A', 'a:2:N>C', 'a:2:N>G', 'a:2:N>T']
+    """
+    for span in spans:
+        for first in range(span.start, span.end, AT_ONCE):
+            part = Interval(span.contig, first, min(first + AT_ONCE, span.end))
+            for position, ref in enumerate(genome.alphabet.decode(genome.tokens(part)).decode(), first):
+                for alt in genome.alphabet.symbols.replace(ref, ""):
+                    yield Variant(span.contig, position, ref, alt)
 
 
 def alleles(record: VcfRecord) -> list[Variant]:
