@@ -5,6 +5,7 @@
 [12, 4]
 """
 
+import copy
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,8 +24,10 @@ from seqdiff.data.intervals import Interval
 from seqdiff.data.variants import Screen, Variant
 from seqdiff.data.vcf import Vcf
 from seqdiff.denoisers import Denoiser
+from seqdiff.diffusion.guidance import Guided
 from seqdiff.diffusion.likelihood import Elbo, ScorerConfig
 from seqdiff.diffusion.samplers import Ancestral, SamplerConfig
+from seqdiff.errors import UsageError
 from seqdiff.inference import infill, score, variants
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
 from seqdiff.inference.filled import Infilled
@@ -57,6 +60,7 @@ class Model:
     def __init__(self, denoiser: Denoiser, recipe: Recipe, provenance: Provenance, device: torch.device):
         self.denoise = Frozen(denoiser, device)
         self.recipe, self.provenance, self.device = recipe, provenance, device
+        self._context = recipe.data.context
         self.batch_tokens = 16_384 if device.type == "cpu" else 262_144
 
     @property
@@ -66,7 +70,25 @@ class Model:
     @property
     def context(self) -> int:
         """The longest piece of a sequence the network looks at, in letters."""
-        return self.recipe.data.context
+        return self._context
+
+    def guided(self, unconditional: "Model", weight: float) -> "Model":
+        """This model, leaning away from another of its alphabet: classifier-free guidance (`diffusion.guidance`).
+
+        It looks at no more than the smaller of both contexts. Raises UsageError for two alphabets, or a weight below 0.
+        """
+        if unconditional.alphabet != self.alphabet:
+            raise UsageError(
+                f"guidance needs two models of one alphabet, not of {self.alphabet.name} and "
+                f"{unconditional.alphabet.name}"
+            )
+        both = copy.copy(self)
+        try:
+            both.denoise = Guided(self.denoise, unconditional.denoise, weight)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        both._context = min(self.context, unconditional.context)
+        return both
 
     def infill(
         self, sequences: Iterable[str], sampler: SamplerConfig | None = None, *, seed: int = 0, samples: int = 1
@@ -157,11 +179,12 @@ class Model:
         sampler: SamplerConfig | None = None,
         *,
         seed: int = 0,
+        stride: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[Infilled]:
         """New sequences: records of nothing but unknown letters, filled."""
         blanks = infill.unknown_records(lengths, self.alphabet)
-        return self.infill_records(blanks, sampler, seed=seed, progress=progress)
+        return self.infill_records(blanks, sampler, seed=seed, stride=stride, progress=progress)
 
     def sample(self, count: int, length: int, sampler: SamplerConfig | None = None, *, seed: int = 0) -> list[str]:
         """`count` new sequences of `length` letters."""

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from seqdiff.errors import DataError
@@ -13,16 +13,22 @@ from seqdiff.files import explain
 
 if TYPE_CHECKING:
     from seqdiff.alphabet import Alphabet
+    from seqdiff.data.fasta import Record
 
 
 @contextlib.contextmanager
 def checked(
-    fasta: str, alphabet: "Alphabet", duplicates: str, *, spool: bool = False
+    fasta: str,
+    alphabet: "Alphabet",
+    duplicates: str,
+    *,
+    spool: bool = False,
+    look: "Callable[[Record], None] | None" = None,
 ) -> Iterator[tuple[str, dict[str, int]]]:
     """The path to read and the length of each record in it, all of whose letters have been checked.
 
     What can be read only once (stdin, a pipe) is passed on unread and its lengths are empty, unless `spool` asks for
-    a temporary copy. Raises DataError for the first damaged record.
+    a temporary copy. `look` is shown every record and may refuse it. Raises DataError for the first damaged record.
     """
     from seqdiff.data.fasta import check_letters, read_records
     from seqdiff.data.source import name_of
@@ -47,6 +53,8 @@ def checked(
             for record in read_records(path, duplicates=duplicates):
                 check_letters(record, alphabet, fasta)
                 lengths[record.name] = len(record.sequence)
+                if look:
+                    look(record)
         except DataError as error:
             raise DataError(str(error).replace(path, name_of(fasta))) from error
         yield path, lengths

@@ -15,7 +15,8 @@ from seqdiff import allocator
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
-    from seqdiff.diffusion.samplers import SamplerConfig
+    from seqdiff.diffusion.samplers import Sampler
+    from seqdiff.model import Model
 
 Fasta = Annotated[str, typer.Option("--fasta", help="FASTA or FASTQ, plain, gzip or bgzip; - is stdin.")]
 ModelRun = Annotated[
@@ -31,9 +32,37 @@ Duplicates = Annotated[
     str, typer.Option("--duplicates", help="Records of the same name: error, first (keep it) or rename.")
 ]
 
+SamplerName = Annotated[
+    str,
+    typer.Option(
+        "--sampler",
+        help="fast (many letters a network call), exact (one); or by its kind: ancestral, confident, bounded, remask, "
+        "correct, particles.",
+    ),
+]
+Steps = Annotated[
+    int | None, typer.Option("--steps", min=1, help="Network calls a window may take (samplers that have steps).")
+]
+Temperature = Annotated[float, typer.Option("--temperature", help="Below 1 sharper, above 1 flatter.")]
+TopP = Annotated[float, typer.Option("--top-p", help="Draw from the likeliest letters of this mass.")]
 SamplerSettings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Another setting of the sampler: --set grid=cosine, --set score=margin. Repeatable."),
+]
+Stride = Annotated[
+    int | None,
+    typer.Option("--stride", min=1, help="Letters a window fills of records longer than the context; default: half."),
+]
+Guidance = Annotated[
+    float | None, typer.Option("--guidance", help="Lean to --model, away from --unconditional: 0 to 1, or past 1.")
+]
+Unconditional = Annotated[Path | None, typer.Option("--unconditional", help="The other run, of the same alphabet.")]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", help="TSV, a line a filling: letters, network calls, log weight (nats), particles."),
+]
+ParticleNumber = Annotated[
+    int | None, typer.Option("--particles", min=1, help="Fillings tried side by side; default 32.")
 ]
 
 
@@ -116,15 +145,19 @@ def difference(advance: Callable[[float], None], scale: float = 1) -> Callable[[
     return report
 
 
-def sampler(kind: str, settings: list[str], *, steps: int | None, temperature: float, top_p: float) -> "SamplerConfig":
-    """The sampler a command line asks for; a setting that it does not have is a UsageError, never ignored."""
+def sampler(
+    kind: str, settings: list[str], *, steps: int | None = None, temperature: float = 1.0, top_p: float = 1.0
+) -> "Sampler":
+    """The sampler a command line asks for, by preset or kind; a setting that it does not have is a UsageError, never
+    ignored."""
     import pydantic
 
     from seqdiff.config import members
-    from seqdiff.diffusion.samplers import SamplerConfig
+    from seqdiff.diffusion.samplers import PRESETS, SamplerConfig
 
-    samplers = members(SamplerConfig)
-    one_of("--sampler", kind, tuple(samplers))
+    starts = {name: preset.model_dump() for name, preset in PRESETS.items()}
+    starts |= {name: {"kind": name} for name in members(SamplerConfig)}
+    one_of("--sampler", kind, tuple(starts))
     asked: dict[str, object] = {"temperature": temperature, "top_p": top_p} | (
         {} if steps is None else {"steps": steps}
     )
@@ -133,13 +166,49 @@ def sampler(kind: str, settings: list[str], *, steps: int | None, temperature: f
         if not equals:
             raise UsageError(f"--set {setting}: write it as NAME=VALUE")
         asked[name.strip()] = value.strip()
+    chosen = members(SamplerConfig)[starts[kind]["kind"]]
     try:
-        return samplers[kind](**asked)
+        return chosen(**starts[kind] | asked)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         flag = f"--{name.replace('_', '-')}" if name in ("temperature", "top_p", "steps") else f"--set {name}"
-        has = ", ".join(field for field in samplers[kind].model_fields if field != "kind")
+        has = ", ".join(field for field in chosen.model_fields if field != "kind")
         unknown = first["type"] == "extra_forbidden"
         reason = f"the sampler {kind} has no such setting; it has {has}" if unknown else first["msg"]
         raise UsageError(f"{flag if name else '--sampler ' + kind}: {reason}") from error
+
+
+def exact(chosen: "Sampler", particles: int | None) -> "Sampler":
+    """Particles for letters of which something is known, and the chosen sampler for the rest."""
+    from seqdiff.diffusion.samplers import Particles
+
+    if isinstance(chosen, Particles):
+        raise UsageError("--exact-evidence: it is the sampler particles; --sampler says which one fills the rest")
+    plain = chosen.model_copy(update={"temperature": 1.0, "top_p": 1.0})
+    number = {} if particles is None else {"particles": particles}
+    return Particles(finish=plain, temperature=chosen.temperature, top_p=chosen.top_p, **number)
+
+
+def load(run: Path | None, device: str, guidance: float | None, unconditional: Path | None) -> "Model":
+    """The model of a command, guided by a second one or not."""
+    if (guidance is None) != (unconditional is None):
+        raise UsageError("--guidance and --unconditional: give both or none")
+    from seqdiff import model as models
+
+    loaded = models.load(run, device)
+    return loaded if guidance is None else loaded.guided(models.load(unconditional, device), guidance)
+
+
+def check_stride(stride: int | None, model: "Model", longest: int | None) -> None:
+    """UsageError for a stride that leaves nothing to see; a warning where it changes nothing."""
+    if stride is None:
+        return
+    if stride >= model.context:
+        raise UsageError(
+            f"--stride {stride}: the model sees {model.context:,} letters, so give 1 to {model.context - 1}"
+        )
+    if longest is not None and longest <= model.context:
+        logging.getLogger("seqdiff").warning(
+            "--stride changes nothing: no record is longer than the context of %s letters", f"{model.context:,}"
+        )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from seqdiff.cli import options
+from seqdiff.cli import options, results
 from seqdiff.errors import UsageError
 
 
@@ -13,12 +13,16 @@ def command(
     length: Annotated[int, typer.Option("--length", min=1, help="Letters in each.")] = 512,
     model: options.ModelRun = None,
     output: options.Output = None,
-    sampler: Annotated[str, typer.Option("--sampler", help="ancestral, exact or confident.")] = "ancestral",
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Network calls a window may take.")] = None,
-    temperature: Annotated[float, typer.Option("--temperature", help="Below 1 sharper, above 1 flatter.")] = 1.0,
-    top_p: Annotated[float, typer.Option("--top-p", help="Draw from the likeliest letters of this mass.")] = 1.0,
+    sampler: options.SamplerName = "ancestral",
+    steps: options.Steps = None,
+    temperature: options.Temperature = 1.0,
+    top_p: options.TopP = 1.0,
     settings: options.SamplerSettings = None,
+    stride: options.Stride = None,
+    guidance: options.Guidance = None,
+    unconditional: options.Unconditional = None,
     format: Annotated[str, typer.Option("--format", help="fasta or fastq.")] = "fasta",
+    report: options.Report = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -31,15 +35,16 @@ def command(
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     options.one_of("--format", format, ("fasta", "fastq"))
+    results.require_own("--report", report, output)
     if number * length > 10**10:
         raise UsageError(f"-n {number} --length {length}: that is {number * length:,} letters")
-    from seqdiff import model as models
-    from seqdiff.cli.infill import write_result
-    from seqdiff.data.fasta import Output
-
     chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
-    loaded = models.load(model, device)
-    total = number * length
-    with options.progress("sample", loaded.alphabet.unit, quiet, total) as advance, Output(output) as out:
-        for result in loaded.sample_records([length] * number, chosen, seed=seed, progress=advance):
-            write_result(out, result, format, 1, loaded.alphabet)
+    loaded = options.load(model, device, guidance, unconditional)
+    options.check_stride(stride, loaded, length)
+    out = results.Results(loaded.alphabet, format, samples=1)
+    with (
+        options.progress("sample", loaded.alphabet.unit, quiet, number * length) as advance,
+        out.writing(output, report),
+    ):
+        for result in loaded.sample_records([length] * number, chosen, seed=seed, stride=stride, progress=advance):
+            out.write(result)

@@ -6,6 +6,7 @@ import numpy as np
 
 from seqdiff.alphabet import Alphabet
 from seqdiff.data.fasta import Record
+from seqdiff.data.source import bytes_of
 
 KNOWN_QUALITY = 40
 """Phred quality written for letters that were given and came without one."""
@@ -67,3 +68,26 @@ def written(record: Record, positions: np.ndarray, tokens: np.ndarray, alphabet:
     lower = (replaced >= ord("a")) & (replaced <= ord("z"))
     sequence[positions] = np.where(lower, letters | 0x20, letters)
     return replace(record, sequence=sequence.tobytes())
+
+
+def table_header(alphabet: Alphabet) -> bytes:
+    """The columns of the table of distributions."""
+    return ("name\tposition\tfilled\t" + "\t".join(f"p_{s}" for s in alphabet.symbols) + "\n").encode()
+
+
+def table_lines(name: str, infilled: Infilled) -> bytes:
+    """A line a filled letter: where (from 1), which, and the probability of each letter (see `Infilled.marginals`)."""
+    rows = zip(infilled.positions.tolist(), infilled.filled.decode(), infilled.marginals)
+    lines = (f"{position + 1}\t{letter}\t" + "\t".join(f"{p:.6f}" for p in row) for position, letter, row in rows)
+    return b"".join(bytes_of(f"{name}\t{line}\n") for line in lines)
+
+
+REPORT_HEADER = b"name\treplicate\tfilled\tcalls\tlog_weight\tess\n"
+
+
+def report_line(infilled: Infilled) -> bytes:
+    """One filling of one record as a line: letters filled, network calls, log weight (nats), effective particles."""
+    weight = "." if infilled.log_weight is None else f"{infilled.log_weight:.6f}"
+    ess = "." if infilled.ess is None else f"{infilled.ess:.2f}"
+    fields = (infilled.record.name, infilled.replicate + 1, len(infilled.positions), infilled.calls, weight, ess)
+    return bytes_of("\t".join(map(str, fields)) + "\n")

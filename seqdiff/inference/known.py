@@ -21,6 +21,14 @@ TRUSTED_QUALITY = 30
 genomes of a species, which no model of the reference would leave alone."""
 
 
+def check_qualities(record: Record) -> None:
+    """DataError for a record that comes without base qualities."""
+    if record.quality is None:
+        raise DataError(
+            f"record {shown(bytes_of(record.name))} has no base qualities: soft evidence is read from FASTQ"
+        )
+
+
 class Known:
     """One record: `tokens` (L,) with masks at the letters to fill, `targets` (L,) bool where they are."""
 
@@ -41,10 +49,7 @@ class Known:
             inside[span.start : span.end] = True
         self.targets = inside if self._anything else inside & unknown
         if trusted is not None:
-            if record.quality is None:
-                raise DataError(
-                    f"record {shown(bytes_of(record.name))} has no base qualities: soft evidence is read from FASTQ"
-                )
+            check_qualities(record)
             self._called = np.frombuffer(record.quality, np.uint8) - 33.0
             self.targets = inside & (unknown | (self._called < trusted))
         self.tokens[self.targets] = alphabet.mask

@@ -227,15 +227,15 @@ def test_fastq_stays_fastq_unless_asked_otherwise(tmp_path):
 
 def test_options_that_make_no_sense_together_are_refused(fasta, tmp_path):
     for wrong in (
-        ("--clip",), ("--figure", tmp_path / "a.jpg"), ("--figure", tmp_path / "a.png", "-o", tmp_path / "a.png"),
+        ("--clip",), ("--logo", tmp_path / "a.jpg"), ("--logo", tmp_path / "a.png", "-o", tmp_path / "a.png"),
     ):  # fmt: skip
         fails("infill", "--fasta", fasta, *wrong, code=2)
     assert "only one of them can be stdin" in fails("infill", "--fasta", "-", "--bed", "-", stdin=b"", code=2)
     assert "not asked" in fails("evaluate", "--set", "recovery.gaps=3", "--", "nowhere", "likelihood", code=2)
 
 
-def test_a_figure_of_the_first_gap(fasta, tmp_path):
-    assert run("infill", "--fasta", fasta, "-o", tmp_path / "o.fa", "--figure", tmp_path / "g.png").returncode == 0
+def test_a_logo_of_the_first_record(fasta, tmp_path):
+    assert run("infill", "--fasta", fasta, "-o", tmp_path / "o.fa", "--logo", tmp_path / "g.png").returncode == 0
     assert (tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
 
 
