@@ -25,6 +25,21 @@ def command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting of a question: --set recovery.gaps=100.")
     ] = None,
+    vcf: Annotated[Path | None, typer.Option("--vcf", help="variants: which ones, VCF, plain or gzip.")] = None,
+    fasta: Annotated[Path | None, typer.Option("--fasta", help="variants: the genome of the VCF.")] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option("--positive", help="variants: which alleles are positives: 'AF<0.001 && FILTER==PASS'."),
+    ] = None,
+    negative: Annotated[
+        str | None, typer.Option("--negative", help="variants: which are negatives: 'AF>=0.05'.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="variants: an INFO field instead, 1 for positives, 0 for negatives.")
+    ] = None,
+    check_ref: Annotated[
+        str | None, typer.Option("--check-ref", help="variants: records of another REF: error, warn or exclude.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all questions' draws.")] = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -35,6 +50,11 @@ def command(
 
     Asked where none is named: likelihood (bits per base with standard error), recovery (letters recovered in gaps of
     1 to 256) and calibration (whether a probability of 0.9 is right nine times in ten).
+
+    Asked by name: variants (AUROC and AUPRC of telling positive from negative variants by -LLR, the log-likelihood
+    ratio of alternate to reference allele, by class of variant and with 95 % intervals). A condition on INFO, ID, QUAL
+    or FILTER is KEY, or KEY and a value with < <= > >= == or != between; && joins conditions. Alleles that are
+    both positive and negative, or neither, are left out.
 
     Example: seqdiff evaluate runs/demo likelihood -o evaluation.json --figures figures
     """
@@ -50,8 +70,22 @@ def command(
     changes = _changes(settings or [], tuple(QUESTIONS))
     if unasked := changes.keys() - set(names):
         raise UsageError(f"--set {unasked.pop()}...: that question is not asked")
+    files = {"vcf": vcf, "fasta": fasta, "positive": positive, "negative": negative, "label": label,
+             "check_ref": check_ref}  # fmt: skip
+    for setting, value in files.items():
+        if value is not None:
+            option = "--" + setting.replace("_", "-")
+            if "variants" not in names:
+                raise UsageError(f"{option} is for the question variants, which is not asked")
+            if setting in changes.setdefault("variants", {}):
+                raise UsageError(f"{option} and --set variants.{setting}: give one of them")
+            changes["variants"][setting] = value
+    if check_ref is not None:
+        options.one_of("--check-ref", check_ref, ("error", "warn", "exclude"))
     common = {} if seed is None else {"seed": seed}
     asked = [_question(QUESTIONS, name, common | changes.get(name, {})) for name in names]
+    if "variants" in names:
+        asked[names.index("variants")].check()  # before the other questions take their time
     model = models.load(run, device)
     data = model.recipe.data.open()
     if model.provenance.data_checksum not in ("", data.checksum):
@@ -104,6 +138,10 @@ def _question(questions: dict[str, Any], name: str, changes: dict[str, Any]) -> 
         return questions[name](**changes)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            raise UsageError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from error
+        if first["type"] == "missing":
+            raise UsageError(f"{name}: give --{first['loc'][0]}") from error
         known = ", ".join(field for field in questions[name].model_fields if field != "question")
         raise UsageError(f"--set {name}.{first['loc'][0]}: {first['msg']}; its settings are {known}") from error
 

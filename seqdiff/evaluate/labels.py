@@ -89,7 +89,6 @@ class Expression:
     Condition(key='FILTER', operator='==', value='PASS')
     """
 
-    text: str
     conditions: tuple[Condition, ...]
 
     @classmethod
@@ -107,7 +106,7 @@ class Expression:
                 raise UsageError(f"{text!r}: {part.strip()!r}: there is no operator {compared + value.lstrip()[:1]}")
             quoted = value and len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
             conditions.append(Condition(key, compared, value[1:-1] if quoted else value or ""))
-        return cls(text, tuple(conditions))
+        return cls(tuple(conditions))
 
 
 class Labels:

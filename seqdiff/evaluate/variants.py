@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from seqdiff.config import Config
 from seqdiff.data.genome import Genome
+from seqdiff.data.source import Source
 from seqdiff.data.variants import Change, Screen, Variant, change
 from seqdiff.data.vcf import Vcf
 from seqdiff.errors import DataError
@@ -78,6 +79,14 @@ class Variants(Config):
             raise ValueError("--label KEY stands for --positive 'KEY==1' --negative 'KEY==0': give it, or the two")
         return self
 
+    def check(self) -> None:
+        """Raises what can be known from the settings and the header of the VCF: files and fields that are not there."""
+        with Source(self.fasta):
+            pass
+        if str(self.vcf) != "-":
+            with Vcf(self.vcf) as vcf:
+                self._labels(vcf)
+
     def ask(self, model: heldout.Asked, data: heldout.HeldOut, progress: Progress = silent) -> Answer:
         """Raises DataError: no such file or field, another assembly, no positives or no negatives."""
         genome = Genome.open(self.fasta, model.alphabet)
@@ -108,13 +117,11 @@ class Variants(Config):
 
     def _read(self, genome: Genome) -> tuple[list[Variant], list[bool], Counter[str]]:
         """The alleles that are of one kind, and what became of all."""
-        kinds_of = [self.positive, self.negative] if self.label is None else [f"{self.label}=={n}" for n in (1, 0)]
-        positive, negative = (Expression.parse(text or "") for text in kinds_of)
         found: list[Variant] = []
         is_positive: list[bool] = []
         counts: Counter[str] = Counter(alleles=0, positive=0, negative=0, both=0, neither=0, other_reference=0)
         with Vcf(self.vcf) as vcf:
-            labels = Labels(positive, negative, fields(vcf.meta), vcf.name)
+            labels = self._labels(vcf)
             screen = Screen(genome, vcf.name, "error" if self.check_ref == "error" else "exclude")
             for record in screen(vcf.records()):
                 for variant, kind in zip(alleles(record), labels.of(record), strict=True):
@@ -126,14 +133,24 @@ class Variants(Config):
             counts["other_reference"] = screen.mismatches
         if screen.mismatches:
             log.warning("left out %s records whose REF is not the genome's: %s", f"{screen.mismatches:,}", screen.first)
-        for kind, expression in (("positive", positive), ("negative", negative)):
+        for kind, expression in zip(("positive", "negative"), self._expressions, strict=True):
             if not counts[kind]:
                 raise DataError(
-                    f"{vcf.name}: none of {counts['alleles']:,} alleles is a {kind} ({expression.text}); "
+                    f"{vcf.name}: none of {counts['alleles']:,} alleles is a {kind} ({expression}); "
                     f"{counts['positive']:,} are positives, {counts['negative']:,} negatives, {counts['both']:,} both, "
                     f"{counts['neither']:,} neither"
                 )
         return found, is_positive, counts
+
+    @property
+    def _expressions(self) -> list[str]:
+        if self.label is not None:
+            return [f"{self.label}=={value}" for value in (1, 0)]
+        return [self.positive or "", self.negative or ""]
+
+    def _labels(self, vcf: Vcf) -> Labels:
+        positive, negative = map(Expression.parse, self._expressions)
+        return Labels(positive, negative, fields(vcf.meta), vcf.name)
 
     def _classes(
         self, labelled: Labelled, genome: Genome, scores: Float64[np.ndarray, "2 N"], known: Bool[np.ndarray, "N"]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from labelled import HEADER, substitutions
 from oracles import MarkovChain
 
 from seqdiff.alphabet import DNA
-from seqdiff.data.intervals import Interval
 from seqdiff.modalities.dna import Dna, Splits
 
 
@@ -51,36 +51,12 @@ def data(chain, tmp_path_factory):
     return Dna(fasta=path, context=128, splits=splits, reverse_complement=False).open()
 
 
-HEADER = """##fileformat=VCFv4.2
-##INFO=<ID=AF,Number=A,Type=Float,Description="frequency">
-##INFO=<ID=BAD,Number=A,Type=Integer,Description="1 for drawn at random, 0 for drawn from the chain">
-#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO
-"""
-
-
-def substitutions(data, chain: Chain, places: range, seed: int = 0) -> list[str]:
-    """Lines of a VCF: half the alternates drawn from what the chain says between its neighbours, half from all."""
-    rng = np.random.default_rng(seed)
-    tokens = data.genome.tokens(Interval("c", 0, 60_000)).astype(int)
-    step, lines = chain.transition.numpy(), []
-    for place in places:
-        before, ref, after = tokens[place - 1 : place + 2]
-        if max(before, ref, after) > 3:
-            continue
-        bad = rng.random() < 0.5
-        weight = np.ones(4) if bad else step[before] * step[:, after]
-        weight[ref] = 0
-        alt = rng.choice(4, p=weight / weight.sum())
-        frequency = 0.0001 if bad else 0.2
-        lines.append(f"c\t{place + 1}\t.\t{'ACGT'[ref]}\t{'ACGT'[alt]}\t.\t.\tAF={frequency};BAD={bad:d}")
-    return lines
-
-
 @pytest.fixture(scope="session")
 def variants(data, chain, tmp_path_factory) -> dict:
     """Settings of the question about variants, for three hundred substitutions of the test split."""
     path = tmp_path_factory.mktemp("variants") / "x.vcf"
-    path.write_text(HEADER + "\n".join(substitutions(data, chain, range(50_200, 59_900, 31))) + "\n")
+    lines = substitutions(data.genome, chain.transition.numpy(), range(50_200, 59_900, 31))
+    path.write_text(HEADER + "\n".join(lines) + "\n")
     return {"vcf": path, "fasta": data.genome.path, "label": "BAD", "block": 500, "order": 2}
 
 
