@@ -52,14 +52,14 @@ class TinyJoint:
         """log p of strings (B, L)."""
         return self.p[(x * self.symbols ** torch.arange(self.length - 1, -1, -1)).sum(-1)].log()
 
-    def posterior(self, state, allowed=None):
-        """p(string | visible letters of `state`, allowed sets), over `strings`, and the evidence's probability."""
+    def posterior(self, state, evidence=None):
+        """p(string | visible letters of `state`, likelihoods (L, K) of its masks), over `strings`, and how probable
+        letters and evidence are."""
         state = torch.as_tensor(state)
-        fits = ((state == self.mask) | (state == self.strings)).all(-1)
-        if allowed is not None:
-            sites = torch.arange(self.length)
-            fits &= (allowed[sites, self.strings] | (state != self.mask)).all(-1)
-        weight = self.p * fits
+        weight = self.p * ((state == self.mask) | (state == self.strings)).all(-1)
+        if evidence is not None:
+            likelihood = evidence.double()[torch.arange(self.length), self.strings]
+            weight = weight * torch.where(state == self.mask, likelihood, 1.0).prod(-1)
         return weight / weight.sum(), float(weight.sum())
 
 
@@ -140,6 +140,17 @@ class Hollow:
     def __call__(self, tokens, time=None):
         self.rows += len(tokens)
         return self.oracle(tokens)
+
+
+class Inconsistent:
+    """Conditionals that belong to no joint: even and odd numbers of masks are answered by two oracles."""
+
+    def __init__(self, even, odd):
+        self.even, self.odd, self.symbols = even, odd, even.symbols
+
+    def __call__(self, tokens, time=None):
+        even = (tokens == self.symbols).sum(1) % 2 == 0
+        return torch.where(even[:, None, None], self.even(tokens), self.odd(tokens))
 
 
 class Constant:

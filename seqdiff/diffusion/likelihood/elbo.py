@@ -25,7 +25,6 @@ from pydantic import Field
 from torch import Tensor
 
 from seqdiff.config import Config
-from seqdiff.diffusion.categorical import not_a_number
 from seqdiff.diffusion.denoise import Denoise, symbols
 from seqdiff.diffusion.likelihood.design import Design, Draw, measured
 from seqdiff.diffusion.likelihood.score import Score
@@ -41,6 +40,15 @@ class Elbo(Config):
     antithetic: bool | None = None
     """Masks in complementary pairs. Default: where the network is hollow; of others it only makes the error larger."""
 
+    @classmethod
+    def of_draws(cls, draws: int, hollow: bool) -> "Elbo":
+        """`draws` masks, divided so that the standard error has ten degrees of freedom or so at 32.
+
+        Draws of a hollow network come in pairs, of which there are half as many: they are repeated more often.
+        """
+        replicates = 4 if hollow and draws >= 8 else 2
+        return cls(strata=max(1, draws // replicates), replicates=replicates)
+
     def __call__(
         self,
         denoise: Denoise,
@@ -51,7 +59,7 @@ class Elbo(Config):
         batch_size: int = 32,
     ) -> Score:
         """See `elbo`. Raises SeqdiffError if the logits are not numbers; training judges that for itself."""
-        score = elbo(
+        return elbo(
             denoise,
             tokens,
             scored,
@@ -60,10 +68,7 @@ class Elbo(Config):
             replicates=self.replicates,
             antithetic=self.antithetic,
             batch_size=batch_size,
-        )
-        if score.nats.isnan().any():
-            raise not_a_number()
-        return score
+        ).checked()
 
 
 def elbo(

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from seqdiff.diffusion.categorical import lowest
 from seqdiff.diffusion.denoise import Denoise, is_hollow, precise, symbols
+from seqdiff.diffusion.likelihood.chain import random_orders
 from seqdiff.diffusion.likelihood.design import Design, Draw, measured
 from seqdiff.diffusion.likelihood.passes import masked_nats, nats_of, scattered
 from seqdiff.diffusion.likelihood.score import stratified
@@ -136,7 +137,7 @@ def _orders(sites: Bool[Tensor, "L"], rng: Streams, orders: int) -> list[tuple[i
     places = sites.nonzero()[:, 0].tolist()
     if _all_orders(len(places), orders):
         return list(itertools.permutations(places))
-    return [tuple(places[i] for i in keys.argsort().tolist()) for keys in rng.rand(orders, len(places))[0]]
+    return [tuple(places[i] for i in order) for order in random_orders(len(places), orders, rng).tolist()]
 
 
 def _all_orders(sites: int, orders: int) -> bool:
@@ -210,11 +211,8 @@ def split(
     values = (at_site + weight * fit).view(len(rows), replicates, strata)
     drawn = [design.estimate(each)[:2] for each in values]
     found[rows] = torch.tensor(drawn, dtype=torch.float64).reshape(-1, 2)
-    calls[rows] = (
-        2 * replicates * strata
-        if hollow
-        else replicates * strata + 2 * (m > 0).view(len(rows), replicates * strata).sum(1)
-    )
+    asked = 2 * torch.ones_like(m) if hollow else 1 + 2 * (m > 0)
+    calls[rows] = asked.view(len(rows), replicates * strata).sum(1)
     return Ratio(*found.unbind(1), calls)
 
 

@@ -4,8 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
+
+from seqdiff.diffusion.categorical import not_a_number
 
 
 @dataclass(frozen=True)
@@ -13,14 +16,31 @@ class Score:
     """Sums over each row's scored positions, on the CPU. Perplexity is exp(sum of nats / sum of positions)."""
 
     nats: Float64[Tensor, "B"]
-    """Estimate of -log p of the row, or of the bound on it."""
+    """Estimate of -log p of the row, or of the bound on it; of a pseudo-likelihood neither."""
     se: Float64[Tensor, "B"]
-    """Its standard error in nats; 0 where it is exact (0 or 1 position), NaN with a single replicate."""
+    """Its standard error in nats; 0 where it is exact, NaN with a single replicate or order."""
     df: Float64[Tensor, "B"]
     """Degrees of freedom of `se`: nats +- t(df) se is the interval. Infinite where se is 0, NaN where it is NaN."""
     positions: Int64[Tensor, "B"]
     calls: Int64[Tensor, "B"]
     """Network passes that the row took part in."""
+    orders: Float64[Tensor, "B S"] | None = None
+    """-log p of the row in each order, of a chain rule."""
+
+    def checked(self) -> "Score":
+        """This score. Raises SeqdiffError if it is not a number."""
+        if self.nats.isnan().any():
+            raise not_a_number()
+        return self
+
+
+def mixture(orders: Float64[Tensor, "*B S"]) -> Float64[Tensor, "*B"]:
+    """-log of the mean of p over orders: the mixture of the orders' models, never above the mean of -log p.
+
+    >>> round(mixture(-torch.tensor([0.5, 0.25], dtype=torch.float64).log()).exp().item(), 9)  # 1 / mean of p
+    2.666666667
+    """
+    return math.log(orders.shape[-1]) - torch.logsumexp(-orders, dim=-1)
 
 
 def stratified(values: Sequence[Sequence[float]], shares: Sequence[float]) -> tuple[float, float, float]:
