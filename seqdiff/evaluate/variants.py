@@ -267,4 +267,6 @@ def _table(summary: dict[str, Any]) -> Table:
         f"({counts['both']:,} both, {counts['neither']:,} neither, "
         f"{sum(n for what, n in counts.items() if what.startswith('unscored')):,} without a score)"
     )
+    if any(row["judged"] and row["model"]["auroc"]["low"] is None for row in summary["classes"]):
+        title += f"; no interval from fewer than {FEWEST_BLOCKS} blocks of {summary['settings']['block']:,} bases"
     return Table(title, columns, tuple(rows))

@@ -126,7 +126,9 @@ def test_every_allele_is_counted_and_every_class_listed(data, knowing, tmp_path)
 
 
 def test_few_blocks_have_no_interval(variants, knowing, data):
-    found = of(Variants(**(variants | {"block": 5000})).ask(knowing, data).summary)
+    answer = Variants(**(variants | {"block": 5000})).ask(knowing, data)
+    found = of(answer.summary)
+    assert answer.table().title.endswith("no interval from fewer than 5 blocks of 5,000 bases")
     assert found["judged"]
     assert found["model"]["auroc"]["low"] is None
     assert found["blocks"] < 5

@@ -1,0 +1,99 @@
+"""evaluate as a user runs it, in this process, with the model that ships."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from labelled import HEADER, substitutions
+from typer.testing import CliRunner
+
+from seqdiff import model as models
+from seqdiff.cli import app
+from seqdiff.evaluate import DEFAULT, QUESTIONS
+
+QUICK = ("--set", "variants.order=2", "--set", "variants.resamples=100", "--set", "variants.block=2000")
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["evaluate", *map(str, words)])
+
+
+def fails(*words, code: int = 2) -> str:
+    result = run(*words)
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    (message,) = [line for line in result.stderr.splitlines() if line.startswith("seqdiff: error: ")]
+    return message
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> tuple:
+    """Substitutions where the shipped model was tested, half of them drawn from what neighbours go together."""
+    data = models.load().recipe.data.open()
+    (place,) = data.intervals["test"][:1]
+    tokens = data.genome.tokens(place)
+    together = np.ones((4, 4))
+    np.add.at(together, (tokens[:-1] % 4, tokens[1:] % 4), 1)
+    together /= together.sum(1, keepdims=True)
+    lines = substitutions(data.genome, together, range(place.start + 600, place.end - 600, 600), place.contig)
+    path = tmp_path_factory.mktemp("variants") / "x.vcf"
+    path.write_text(HEADER + "\n".join(lines) + "\n")
+    return "--vcf", path, "--fasta", data.genome.path
+
+
+def test_the_help_lists_every_question_and_says_which_are_asked():
+    """By hand, since no help waits for torch, which the questions need."""
+    text = " ".join(run("--help").stdout.split("Example:")[0].split())
+    default, named = text.split("Asked by name:")
+    listed = re.compile(r"(\w+) \(")
+    assert tuple(listed.findall(default.split("none is named:")[1])) == DEFAULT
+    assert set(listed.findall(named)) >= set(QUESTIONS) - set(DEFAULT)
+    assert set(DEFAULT) < set(QUESTIONS)
+
+
+def test_variants_from_files_to_json_table_and_figure(files, tmp_path):
+    result = run(
+        models.SHIPPED, "variants", *files, "--positive", "AF<0.001", "--negative", "AF>=0.05",
+        "-o", tmp_path / "e.json", "--figures", tmp_path, *QUICK, "-q",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    answer = json.loads((tmp_path / "e.json").read_text())["answers"]["variants"]
+    everything = answer["classes"][0]
+    assert everything["class"] == "all"
+    assert everything["positives"] == answer["counts"]["positive"] > 30
+    assert answer["trained_on"] == 0
+    assert "transversion" in result.stdout
+    assert f"{everything['model']['auroc']['value']:.3f} [" in result.stdout
+    assert (tmp_path / "variants.png").read_bytes().startswith(b"\x89PNG")
+    again = run(models.SHIPPED, "variants", *files, "--label", "BAD", *QUICK, "-q", "-o", tmp_path / "again.json")
+    assert again.exit_code == 0, again.output
+    assert json.loads((tmp_path / "again.json").read_text())["answers"]["variants"]["classes"] == answer["classes"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("likelihood", "--vcf", "x.vcf"), "--vcf is for the question variants, which is not asked"),
+        (("--label", "BAD"), "--label is for the question variants"),
+        (("variants",), "variants: give --vcf"),
+        (("variants", "--vcf", "x.vcf"), "variants: give --fasta"),
+        (("variants", "--vcf", "x.vcf", "--fasta", "x.fa"), "variants: say what is positive and what negative"),
+        (("variants", "--label", "BAD", "--set", "variants.label=GOOD"), "--label and --set variants.label: give one"),
+        (("variants", "--check-ref", "maybe"), "--check-ref maybe: choose one of error, warn, exclude"),
+        (("odd",), "question odd: choose one of likelihood, recovery, calibration, "),
+    ],
+)
+def test_words_that_make_no_sense_together_are_refused(words, says):
+    assert says in fails("nowhere", *words)
+
+
+def test_bad_files_are_refused_before_other_questions_are_asked(files, tmp_path):
+    _, vcf, _, fasta = files
+    ask = ("likelihood", "variants", "--fasta", fasta)
+    assert "none.vcf" in fails("nowhere", *ask, "--vcf", tmp_path / "none.vcf", "--label", "BAD", code=1)
+    said = fails("nowhere", *ask, "--vcf", vcf, "--label", "GOOD", code=1)
+    assert "declares no INFO field 'GOOD'. There are AF, BAD" in said
+    assert "no condition" in fails("nowhere", *ask, "--vcf", vcf, "--positive", "AF=0.1", "--negative", "AF>1")
+    (tmp_path / "cut.vcf").write_text(vcf.read_text()[:150])
+    assert "cut short" in fails("nowhere", *ask, "--vcf", tmp_path / "cut.vcf", "--label", "BAD", code=1)
