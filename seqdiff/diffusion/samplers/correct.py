@@ -1,8 +1,8 @@
 """Fill first, then have second thoughts: letters are masked again, a few at a time, and refilled given all others.
 
 `random` picks them without looking at them and refills them one at a time. That is block Gibbs sampling: for a model
-with consistent conditionals it leaves the law p as it is, and every move brings what was filled in large steps nearer to
-it. (Refilled at once, two letters would not be drawn from p any more: that is not offered.)
+with consistent conditionals it leaves the law p as it is, and every move brings what was filled in large steps nearer
+to it. (Refilled at once, two letters would not be drawn from p any more: that is not offered.)
 
 `least-certain` picks letters that are improbable given all others, each with probability in proportion to 1 / mu (the
 informed corrector: Zhao et al. 2024, arXiv:2407.21243, with Gumbel noise at temperature 1). It is a heuristic: the

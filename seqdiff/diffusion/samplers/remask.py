@@ -28,8 +28,8 @@ class Remask(Sampler):
 
     sigma is `eta` where allowed (`cap`), `eta` times what is allowed (`rescale`), that much in a loop at constant
     visible share (`loop`), or what is allowed shared out over the letters by softmax(-probability that each was drawn
-    with) (`confidence`: about one letter a step at most; its masks are revealed as if none were taken back). In the last
-    step sigma is 0, so no mask is left. `log_weight` is no importance weight.
+    with) (`confidence`: about one letter a step at most; its masks are revealed as if none were taken back). In the
+    last step sigma is 0, so no mask is left. `log_weight` is no importance weight.
     """
 
     kind: Literal["remask"] = "remask"
@@ -100,8 +100,8 @@ class Remask(Sampler):
         filling.remask(rows, taken_back)
 
     def rates(self, steps: int) -> tuple[Float64[Tensor, "{steps}"], Float64[Tensor, "{steps}"]]:
-        """In each step, first to last: sigma (for `confidence` its sum over the letters) and the probability that a mask
-        is revealed.
+        """In each step, first to last: sigma (for `confidence` its sum over the letters) and the probability that a
+        mask is revealed.
 
         >>> remask, reveal = Remask(eta=0.1).rates(4)
         >>> [round(p, 3) for p in remask.tolist()], [round(p, 3) for p in reveal.tolist()]

@@ -7,7 +7,7 @@ import torch
 from oracles import Blind, Constant, MarkovChain, members
 from pydantic import TypeAdapter, ValidationError
 
-from seqdiff.diffusion.samplers import PRESETS, Bounded, Confident, Correct, Remask, SamplerConfig
+from seqdiff.diffusion.samplers import Bounded, Confident, Correct, Remask, SamplerConfig
 from seqdiff.errors import SeqdiffError
 from seqdiff.streams import Streams
 
@@ -83,6 +83,21 @@ def test_allowed_sets_are_obeyed_and_a_mask_that_may_be_nothing_stays(sampler):
     assert torch.equal(filled.log_weight < 0, pairs)
 
 
+def test_likelihoods_of_letters_are_obeyed_and_weigh_what_the_network_makes_of_them(sampler):
+    """Soft evidence: what is impossible is never drawn, and with a constant network each Z is a sum that is known."""
+    network = Constant([0.1, 0.2, 0.3, 0.4])
+    plain = sampler.model_copy(update={"top_p": 1.0})
+    evidence = torch.ones(2, 5, 4, dtype=torch.float64)
+    evidence[0, 1] = torch.tensor([0.97, 0.01, 0.01, 0.01])
+    evidence[0, 3] = torch.tensor([0.5, 0.0, 0.25, 0.0])
+    filled = plain(network, torch.full((2, 5), 4), evidence, rng=Streams.of(0, range(2)))
+    assert filled.log_weight.tolist() == pytest.approx([math.log(0.106) + math.log(0.125), 0])
+    many = plain(network, torch.full((300, 5), 4), evidence[:1].expand(300, -1, -1), rng=Streams.of(0, range(300)))
+    assert set(many.tokens[:, 3].tolist()) == {0, 2}
+    called = (many.tokens[:, 1] == 0).double().mean().item()
+    assert abs(called - 0.097 / 0.106) < 4 * (0.915 * 0.085 / 300) ** 0.5
+
+
 def test_a_single_allowed_letter_is_filled_in_first_and_for_free(sampler):
     x = torch.full((1, 6), chain.mask)
     text = torch.tensor([[2, 0, 1, 3, 3, 0]])
@@ -117,7 +132,7 @@ def test_the_most_restricted_letters_come_first(sampler):
             return super().__call__(tokens)
 
     filled = sampler(Spy(), x, allowed, rng=Streams.of(1, [0]))
-    order = order[: 1 if sampler.revisits else None] + [list(range(8))]
+    order = [*order[: 1 if sampler.revisits else None], list(range(8))]
     freedom = {5: 2, 2: 3, 7: 3}
     for known in order:
         inside = [freedom.get(i, 4) for i in known]

@@ -1,96 +1,46 @@
-"""The laws of the samplers with an exact denoiser, by enumeration: no number is drawn here.
-
-A law is a mapping from states (tuples of tokens) to probabilities. Positions are chosen by the samplers' own
-functions and values follow `categorical.log_probabilities`, as in `Filling.propose`.
-"""
+"""The laws of `exact`, `ancestral` and `confident` with an exact denoiser, by enumeration (`laws.py`)."""
 
 import itertools
-import math
 
 import pytest
 import torch
-from oracles import Blind, TinyJoint
+from laws import (
+    SETS,
+    SOFT,
+    M,
+    ancestral_turns,
+    distance,
+    empty,
+    exact_turns,
+    goodness,
+    nothing,
+    planned_law,
+    reveal,
+    tiny,
+    vector,
+)  # fmt: skip
+from oracles import Blind
 
-from seqdiff.diffusion import categorical
 from seqdiff.diffusion.evidence import Evidence
 from seqdiff.diffusion.samplers import Ancestral, Confident, Exact
 from seqdiff.diffusion.samplers.confident import choose, doubt
-from seqdiff.diffusion.samplers.filling import positions_in_turn
 from seqdiff.streams import Streams
 
-tiny = TinyJoint()
-M = tiny.mask
-empty = torch.full((1, 4), M)
 
-
-def reveal(law, positions, allowed=None, weights=None, denoise=tiny, **tempering):
-    """Every way of drawing values at `positions` of every state at once, as one pass does. Weights multiply by Z."""
-    after = {}
-    for state, probability in law.items():
-        logits = denoise(torch.tensor([state]))[0, positions]
-        sets = None if allowed is None else allowed[positions]
-        log_mu, log_z = categorical.log_probabilities(logits, evidence=sets, **tempering)
-        for drawn in itertools.product(range(tiny.symbols), repeat=len(positions)):
-            q = math.exp(sum(float(log_mu[i, v]) for i, v in enumerate(drawn)))
-            if q == 0:
-                continue
-            new = list(state)
-            for position, value in zip(positions, drawn, strict=True):
-                new[position] = value
-            z = math.exp(float(log_z.sum())) if weights else 1.0
-            key = tuple(new)
-            after[key] = after.get(key, 0.0) + probability * q * z
-    return after
-
-
-def planned_law(turns, probabilities, tokens=empty, allowed=None, **settings):
-    """The law of a sampler that plans its passes: rows of `turns` (N, 4) with their probabilities."""
-    plans = {}
-    for row, probability in zip(turns.tolist(), probabilities.tolist(), strict=True):
-        plans[tuple(row)] = plans.get(tuple(row), 0.0) + probability
-    total = {}
-    for plan, probability in plans.items():
-        law = {tuple(tokens[0].tolist()): probability}
-        for turn in range(max(plan) + 1):
-            law = reveal(law, [i for i, t in enumerate(plan) if t == turn], allowed, **settings)
-        for state, p in law.items():
-            total[state] = total.get(state, 0.0) + p
-    return total
-
-
-def ancestral_turns(sampler, steps, evidence):
-    """All ways in which four uniforms fall into the steps, both ends of every interval included."""
-    shares = sampler.shares(steps)
-    cells = torch.tensor(list(itertools.product(range(steps), repeat=4)))
-    widths = shares.diff()[cells].prod(1)
-    rows = [field.expand(len(cells), -1) for field in (evidence.unfilled, evidence.freedom)]
-    low, high = shares[cells], torch.nextafter(shares[cells + 1], torch.zeros(()).double())
-    turns = [sampler.turns(*rows, low + share * (high - low)) for share in (0.0, 0.5, 1.0)]
-    if sampler.steps and evidence.likelihood is None:
-        assert all(torch.equal(turn, turns[0]) for turn in turns)
-    return turns[1], widths
-
-
-def exact_turns(evidence):
-    orders = torch.tensor(list(itertools.permutations(range(4)))).double() / 4
-    rows = [field.expand(len(orders), -1) for field in (evidence.unfilled, evidence.freedom)]
-    return positions_in_turn(*rows, orders), torch.full((24,), 1 / 24, dtype=torch.float64)
-
-
-def confident_law(sampler, tokens=empty, allowed=None, **settings):
-    evidence = Evidence.of(tokens, allowed, tiny.symbols)
-    masks = evidence.unfilled.sum(1)
-    law, done = {tuple(evidence.tokens[0].tolist()): 1.0}, 0
-    sets = None if allowed is None else allowed[0]
-    left = {state: evidence.unfilled for state in law}
+def confident_law(sampler, tokens=empty, evidence=None, **settings):
+    known = Evidence.of(tokens, evidence, tiny.symbols)
+    masks = known.unfilled.sum(1)
+    law, done = {tuple(known.tokens[0].tolist()): 1.0}, 0
+    likelihood = None if evidence is None else evidence[0]
+    left = {state: known.unfilled for state in law}
     while any(bool(rest.any()) for rest in left.values()):
         after, remaining = {}, {}
         for state, probability in law.items():
             logits = tiny(torch.tensor([state]))[left[state]]
             doubts = doubt(torch.softmax(logits, -1), sampler.score)
-            chosen = choose(sampler.count(masks, done), left[state], evidence.freedom, doubts)
+            chosen = choose(sampler.count(masks, done), left[state], known.freedom, doubts)
             where = chosen[0].nonzero()[:, 0].tolist()
-            for new, p in reveal({state: probability}, where, sets, **settings).items():
+            for new, p in reveal({state: probability}, where, likelihood, **settings).items():
                 after[new] = after.get(new, 0.0) + p
                 remaining[new] = left[state] & ~chosen
         law, left, done = after, remaining, done + 1
@@ -117,22 +67,6 @@ def sample_then_choose_law(score):
                 after[new] = after.get(new, 0.0) + probability * q
         law = after
     return law
-
-
-def vector(law):
-    """Probabilities in the order of `tiny.strings`; every state of the law must be a whole string."""
-    index = {tuple(s): i for i, s in enumerate(tiny.strings.tolist())}
-    out = torch.zeros(81, dtype=torch.float64)
-    for state, probability in law.items():
-        out[index[state]] = probability
-    return out
-
-
-def distance(law, p=tiny.p):
-    return (vector(law) - p).abs().sum().item() / 2
-
-
-nothing = Evidence.of(empty, None, 3)
 
 
 def test_exact_sampler_has_exactly_the_law_p():
@@ -220,69 +154,67 @@ def test_one_pass_follows_the_tempered_marginals(temperature, top_p):
     assert distance(law, expected) < 1e-12
 
 
-SETS = torch.tensor([[[1, 1, 0], [0, 1, 1], [1, 1, 1], [0, 0, 1]]], dtype=torch.bool)
-
-
 @pytest.mark.parametrize("tokens", [[M, M, M, M], [M, 1, M, M], [2, M, M, 0]])
 def test_clamped_letters_give_the_exact_conditional(tokens):
     """T16 / 5.10: infilling with known letters is the conditional law of p."""
     start = torch.tensor([tokens])
-    evidence = Evidence.of(start, None, 3)
     expected, _ = tiny.posterior(tokens)
-    assert distance(planned_law(*exact_turns(evidence), tokens=start), expected) < 1e-12
+    assert distance(planned_law(*exact_turns(Evidence.of(start, None, 3)), tokens=start), expected) < 1e-12
     assert distance(confident_law(Confident(), start), expected) < 1e-12
 
 
+@pytest.mark.parametrize("evidence", [SETS, SOFT], ids=["sets", "likelihoods"])
 @pytest.mark.parametrize("sampler", ["exact", "confident"])
-def test_weighted_draws_follow_the_conditional_of_ambiguous_letters(sampler):
-    """T14: E[W] is the probability of the sets (given the singletons), W-weighted draws the exact conditional."""
-    evidence = Evidence.of(empty, SETS, 3)
-    expected, total = tiny.posterior([M] * 4, SETS[0])
+def test_weighted_draws_follow_the_conditional_of_the_evidence(sampler, evidence):
+    """T14: E[W] is the probability of the evidence (given the singletons), W-weighted draws the exact conditional."""
+    known = Evidence.of(empty, evidence, 3)
+    expected, total = tiny.posterior([M] * 4, evidence[0])
     _, singletons = tiny.posterior([M, M, M, 2])
-    settled = evidence.tokens
     if sampler == "exact":
-        turns = exact_turns(evidence)
-        weighted = planned_law(*turns, tokens=settled, allowed=SETS[0], weights=True)
-        plain = planned_law(*turns, tokens=settled, allowed=SETS[0])
+        turns = exact_turns(known)
+        weighted = planned_law(*turns, tokens=known.tokens, evidence=evidence[0], weights=True)
+        plain = planned_law(*turns, tokens=known.tokens, evidence=evidence[0])
     else:
-        weighted = confident_law(Confident(), empty, SETS, weights=True)
-        plain = confident_law(Confident(), empty, SETS)
+        weighted = confident_law(Confident(), empty, evidence, weights=True)
+        plain = confident_law(Confident(), empty, evidence)
     assert sum(weighted.values()) == pytest.approx(total / singletons, abs=1e-12)
     assert distance({s: p / sum(weighted.values()) for s, p in weighted.items()}, expected) < 1e-12
     assert sum(plain.values()) == pytest.approx(1, abs=1e-12)
     assert 0 < distance(plain, expected) < 0.1
 
 
-def test_one_ambiguous_letter_revealed_first_needs_no_weights():
-    sets = torch.ones(1, 4, 3, dtype=torch.bool)
-    sets[0, 2] = torch.tensor([True, False, True])
-    sets[0, 3] = torch.tensor([False, True, False])
-    evidence = Evidence.of(empty, sets, 3)
-    expected, _ = tiny.posterior([M] * 4, sets[0])
-    law = planned_law(*exact_turns(evidence), tokens=evidence.tokens, allowed=sets[0])
+@pytest.mark.parametrize("likelihood", [[1, 0, 1], [0.9, 0.08, 0.02]], ids=["a set", "likelihoods"])
+def test_one_letter_with_evidence_revealed_first_needs_no_weights(likelihood):
+    evidence = torch.ones(1, 4, 3, dtype=torch.float64)
+    evidence[0, 2] = torch.tensor(likelihood)
+    evidence[0, 3] = torch.tensor([0.0, 1.0, 0.0])
+    known = Evidence.of(empty, evidence, 3)
+    expected, _ = tiny.posterior([M] * 4, evidence[0])
+    law = planned_law(*exact_turns(known), tokens=known.tokens, evidence=evidence[0])
     assert distance(law, expected) < 1e-12
-    assert distance(confident_law(Confident(), empty, sets), expected) < 1e-12
+    assert distance(confident_law(Confident(), empty, evidence), expected) < 1e-12
 
 
-def test_ancestral_weights_are_exact_for_its_own_law():
+@pytest.mark.parametrize("evidence", [SETS, SOFT], ids=["sets", "likelihoods"])
+def test_ancestral_weights_are_exact_for_its_own_law(evidence):
     """Positions revealed together: weighted draws follow the law of the same passes without evidence, conditioned."""
-    evidence = Evidence.of(empty, SETS, 3)
-    turns, widths = ancestral_turns(Ancestral(steps=2), 2, evidence)
-    weighted = vector(planned_law(turns, widths, tokens=evidence.tokens, allowed=SETS[0], weights=True))
-    free = vector(planned_law(turns, widths, tokens=evidence.tokens))
-    fits = SETS[0][torch.arange(4), tiny.strings].all(-1)
-    torch.testing.assert_close(weighted, free * fits, rtol=0, atol=1e-12)
+    known = Evidence.of(empty, evidence, 3)
+    turns, widths = ancestral_turns(Ancestral(steps=2), 2, known)
+    weighted = vector(planned_law(turns, widths, tokens=known.tokens, evidence=evidence[0], weights=True))
+    free = vector(planned_law(turns, widths, tokens=known.tokens))
+    likelihood = evidence[0].double()[torch.arange(4), tiny.strings].prod(-1)
+    torch.testing.assert_close(weighted, free * likelihood, rtol=0, atol=1e-12)
 
 
 CASES = {
     "exact": (Exact(), None, lambda: planned_law(*exact_turns(nothing))),
-    "exact with sets": (
+    "exact with likelihoods": (
         Exact(),
-        SETS,
+        SOFT,
         lambda: planned_law(
-            *exact_turns(Evidence.of(empty, SETS, 3)),
-            tokens=Evidence.of(empty, SETS, 3).tokens,
-            allowed=SETS[0],
+            *exact_turns(Evidence.of(empty, SOFT, 3)),
+            tokens=Evidence.of(empty, SOFT, 3).tokens,
+            evidence=SOFT[0],
         ),
     ),
     "ancestral": (
@@ -310,16 +242,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_twenty_thousand_draws_follow_the_law(case):
     """The plumbing of the random numbers: chi-square of the strings drawn by the sampler itself."""
-    sampler, allowed, law = CASES[case]
+    sampler, evidence, law = CASES[case]
     n = 20_000
-    sets = None if allowed is None else allowed.expand(n, -1, -1)
-    drawn = sampler(Blind(tiny), empty.expand(n, -1), sets, rng=Streams.of(11, range(n))).tokens
-    seen = (drawn * 3 ** torch.arange(3, -1, -1)).sum(1).bincount(minlength=81).double()
-    expected = n * vector(law())
-    assert seen[expected == 0].sum() == 0
-    small = expected < 5
-    expected, seen = (torch.cat([c[~small], c[small].sum()[None]]) for c in (expected, seen))
-    expected, seen = expected[expected > 0], seen[expected > 0]
-    statistic = ((seen - expected) ** 2 / expected).sum()
-    tail = torch.special.gammaincc(torch.tensor((len(expected) - 1) / 2).double(), statistic / 2)
-    assert tail.item() > 1e-4
+    known = None if evidence is None else evidence.expand(n, -1, -1)
+    drawn = sampler(Blind(tiny), empty.expand(n, -1), known, rng=Streams.of(11, range(n))).tokens
+    assert goodness(drawn, law()) > 1e-4
