@@ -79,7 +79,7 @@ def change(variant: Variant, genome: Genome, longest: int) -> Change | Reason:
     alphabet = genome.alphabet
     ref, alt = (alphabet.codes[list(allele.encode())] for allele in (variant.ref, variant.alt))
     there = genome.tokens(Interval(variant.contig, variant.start, variant.start + len(ref)))
-    if max(*ref, *alt) >= alphabet.size:
+    if max((*ref, *alt), default=0) >= alphabet.size:
         return "unknown_letter"
     if (there >= alphabet.size).any():
         return "unknown_reference"

@@ -147,15 +147,17 @@ class ChangeScorer:
         sites: dict[tuple[int, int], list[Changes]] = {}
         for changes in wanted:
             sites.setdefault((self._number[changes[0].contig], changes[0].start), []).append(changes)
-        windows: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
+        rows_of: dict[tuple, list[tuple[int, int]]] = {}
         for contig, position in sites:
-            windows.setdefault(self._window(contig, position), []).append((contig, position))
+            window = self._window(contig, position)
+            # A window in which a site is masked is its own, though others may have the same place.
+            rows_of.setdefault((*window, 0 if self.hollow else position), []).append((contig, position))
         codes = self.genome.alphabet.codes
-        for batch in _batches(sorted(windows), self.batch_tokens):
+        for batch in _batches(sorted(rows_of), self.batch_tokens):
             length = batch[0][0]
-            read = [(row, site) for row, window in enumerate(batch) for site in windows[window]]
+            read = [(row, site) for row, window in enumerate(batch) for site in rows_of[window]]
             rows, columns = np.array([(row, site[1] - batch[row][2]) for row, site in read]).T
-            log_mu = self._log_mu(batch, torch.from_numpy(rows), torch.from_numpy(columns))
+            log_mu = self._log_mu([window[:3] for window in batch], torch.from_numpy(rows), torch.from_numpy(columns))
             for (_, site), values in zip(read, log_mu.tolist(), strict=True):
                 for changes in sites[site]:
                     ref, alt = codes[changes[0].ref[0]], codes[changes[0].alt[0]]
@@ -235,9 +237,9 @@ def _single(changes: Changes) -> bool:
     return len(changes) == 1 and len(changes[0].ref) == len(changes[0].alt) == 1
 
 
-def _batches(windows: Sequence[tuple[int, int, int]], tokens: int) -> Iterator[list[tuple[int, int, int]]]:
-    """Windows of one length, in order, up to so many tokens."""
-    batch: list[tuple[int, int, int]] = []
+def _batches(windows: Sequence[tuple[int, ...]], tokens: int) -> Iterator[list[tuple[int, ...]]]:
+    """Windows of one length, which comes first of what tells them apart, in order, up to so many tokens."""
+    batch: list[tuple[int, ...]] = []
     for window in windows:
         if batch and (window[0] != batch[0][0] or (len(batch) + 1) * window[0] > tokens):
             yield batch
