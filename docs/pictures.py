@@ -9,7 +9,7 @@ from seqdiff import resources
 from seqdiff.data.fasta import read_records
 from seqdiff.data.intervals import Interval
 from seqdiff.evaluate import Likelihood
-from seqdiff.report import infill_figure, likelihood_figure, longest_gap
+from seqdiff.report import likelihood_figure, logo_figure, longest_gap
 
 HERE = Path(__file__).parent
 
@@ -36,7 +36,7 @@ def _gap(model, data) -> None:
     filled = result.record.sequence.decode()
     gap = longest_gap(filled, result.positions, result.marginals, model.alphabet.symbols)
     gap |= {"truth": truth[first:last], "start": 10_000_000 + start + int(first) + 1}
-    infill_figure(HERE / "infill.png", gap, "A gap of 36 bases in held-out human DNA, filled (GRCh37 chr20)")
+    logo_figure(HERE / "infill.png", [gap], "A gap of 36 bases in held-out human DNA, filled (GRCh37 chr20)")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from seqdiff.report.figures import calibration_figure, draw, likelihood_figure, recovery_figure, training_figure
 from seqdiff.report.heatmap import heatmap_figure
-from seqdiff.report.infill import every_gap, infill_figure, longest_gap, that_fit
+from seqdiff.report.infill import every_gap, longest_gap, that_fit
 from seqdiff.report.logo import logo_figure
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "draw",
     "every_gap",
     "heatmap_figure",
-    "infill_figure",
     "likelihood_figure",
     "logo_figure",
     "longest_gap",

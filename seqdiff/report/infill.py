@@ -2,12 +2,11 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seqdiff.report.logo import LONGEST_ROW, logo_figure
+from seqdiff.report.logo import LONGEST_ROW
 
 FLANK = 14
 """Known letters shown on either side."""
@@ -67,11 +66,6 @@ def that_fit(gaps: Iterable[Mapping[str, Any]], rows: int = MOST_ROWS) -> tuple[
         shown.append(dict(gap))
         rows -= -(-(left + min(fits, length) + len(gap["right"])) // LONGEST_ROW)
     return shown, left_out
-
-
-def infill_figure(path: str | Path, gap: Mapping[str, Any], title: str | None = None) -> None:
-    """Draw one gap."""
-    logo_figure(path, [gap], title)
 
 
 def _runs(positions: np.ndarray) -> Iterator[slice]:

@@ -4,7 +4,7 @@ import struct
 import pytest
 
 from seqdiff.errors import DataError
-from seqdiff.report import draw, infill_figure, training_figure
+from seqdiff.report import draw, training_figure
 
 
 def size(path) -> tuple[int, int]:
@@ -81,24 +81,3 @@ def _without_errors(value):
     if isinstance(value, dict):
         return {key: None if key == "se" else _without_errors(item) for key, item in value.items()}
     return [_without_errors(item) for item in value] if isinstance(value, list) else value
-
-
-def test_gap_with_and_without_the_truth(gap, tmp_path):
-    infill_figure(tmp_path / "with.png", gap, title="A gap")
-    infill_figure(tmp_path / "without.png", {key: value for key, value in gap.items() if key != "truth"})
-    assert size(tmp_path / "with.png")[1] > size(tmp_path / "without.png")[1]
-    assert size(tmp_path / "with.png")[0] == size(tmp_path / "without.png")[0]
-
-
-def test_long_gap_goes_on_in_further_rows(gap, tmp_path):
-    long = gap | {what: gap[what] * 5 for what in ("probabilities", "filled", "truth")}
-    infill_figure(tmp_path / "long.png", long)
-    infill_figure(tmp_path / "short.png", gap)
-    assert size(tmp_path / "long.png")[1] > 2 * size(tmp_path / "short.png")[1]
-    assert size(tmp_path / "long.png")[0] < 1.3 * size(tmp_path / "short.png")[0]
-
-
-def test_gap_at_the_end_of_a_sequence_has_one_flank(gap, tmp_path):
-    infill_figure(tmp_path / "end.png", gap | {"right": ""})
-    infill_figure(tmp_path / "start.png", gap | {"left": "", "start": 1})
-    assert size(tmp_path / "end.png")

@@ -89,6 +89,22 @@ def test_rows_hold_no_more_than_seventy_two_letters_and_every_gap_begins_one(gap
     assert sum(len(boxes(axes)) for axes in drawn[0].axes) == pytest.approx(6 * 34 * 4 + 2 * 30, rel=0.1)
 
 
+def test_gap_with_and_without_the_truth(gap, drawn, tmp_path):
+    logo_figure(tmp_path / "with.png", [gap], title="A gap")
+    logo_figure(tmp_path / "without.png", [{key: value for key, value in gap.items() if key != "truth"}])
+    (width, height), (same, lower) = (figure.get_size_inches() for figure in drawn)
+    assert width == same
+    assert height > lower
+
+
+def test_a_gap_at_the_end_of_a_sequence_has_one_flank(gap, drawn, tmp_path):
+    logo_figure(tmp_path / "end.png", [gap | {"right": ""}])
+    logo_figure(tmp_path / "start.png", [gap | {"left": "", "start": 1}])
+    end, start = (figure.axes[0] for figure in drawn)
+    assert [len([box for box in boxes(axes) if box[0] == FLANK]) for axes in (end, start)] == [15, 15]
+    assert [text.get_text() for text in start.get_xticklabels()][:2] == ["10", "20"]
+
+
 def test_same_gap_same_bytes(gap, tmp_path):
     for name in ("one.png", "two.png"):
         logo_figure(tmp_path / name, [gap])
