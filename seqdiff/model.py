@@ -125,7 +125,7 @@ class Model:
     def score(
         self, sequences: Iterable[str], scorer: ScorerConfig | None = None, *, seed: int = 0
     ) -> list[RecordScore]:
-        """A bound on -log p of each sequence with its standard error."""
+        """A bound on -log p of each sequence with its standard error, or what else `scorer` says of it."""
         return list(self.score_records(_records(sequences), scorer, seed=seed))
 
     def score_records(
@@ -133,14 +133,15 @@ class Model:
         records: Iterable[Record],
         scorer: ScorerConfig | None = None,
         *,
+        spans: Mapping[str, Sequence[Interval]] | None = None,
         seed: int = 0,
         source: str = "input",
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[RecordScore]:
-        """Score records from a file, in their order; see `seqdiff.inference.score.score`."""
+        """Score records from a file, or regions of them, in their order; see `seqdiff.inference.score.score`."""
         return score.score(
             self._checked(records, source), self.denoise, self.alphabet, self.context, scorer or Elbo(),
-            seed=seed, batch_tokens=self.batch_tokens, progress=progress,
+            spans=spans, seed=seed, batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip
 
     def variants(

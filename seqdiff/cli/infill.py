@@ -1,15 +1,12 @@
 """seqdiff infill"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seqdiff.cli import inputs, options, results
 from seqdiff.errors import UsageError
-
-if TYPE_CHECKING:
-    from seqdiff.data.intervals import Interval
 
 
 def command(
@@ -99,7 +96,7 @@ def command(
     look = check_qualities if soft_evidence else None
     with inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region), look=look) as (path, lengths):
         options.check_stride(stride, loaded, max(lengths.values(), default=None))
-        spans = _spans(lengths, bed, region or [], clip) if bed or region else None
+        spans = inputs.spans(lengths, bed, region or [], clip) if bed or region else None
         masked = spans is not None and trusted is None
         total = samples * sum(i.length for each in spans.values() for i in each) if masked else None
         out = results.Results(loaded.alphabet, kind, samples, logo)
@@ -113,17 +110,3 @@ def command(
             "filled %s %ss in %s of %s records",
             f"{out.letters:,}", loaded.alphabet.unit, f"{out.touched:,}", f"{out.records:,}",
         )  # fmt: skip
-
-
-def _spans(lengths: dict[str, int], bed: Path | None, regions: list[str], clip: bool) -> "dict[str, list[Interval]]":
-    """Spans to fill by record, checked against the records before anything is written."""
-    from seqdiff.data.intervals import parse_region, read_bed
-
-    intervals = read_bed(bed, lengths, clip=clip) if bed else []
-    intervals += [parse_region(text, lengths, clip=clip) for text in regions]
-    if not intervals:
-        raise UsageError(f"{bed}: holds no span to fill")
-    spans: dict[str, list[Interval]] = {}
-    for interval in intervals:
-        spans.setdefault(interval.contig, []).append(interval)
-    return spans

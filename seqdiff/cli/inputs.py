@@ -6,14 +6,16 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqdiff.errors import DataError
+from seqdiff.errors import DataError, UsageError
 from seqdiff.files import explain
 
 if TYPE_CHECKING:
     from seqdiff.alphabet import Alphabet
     from seqdiff.data.fasta import Record
+    from seqdiff.data.intervals import Interval
 
 
 @contextlib.contextmanager
@@ -58,3 +60,17 @@ def checked(
         except DataError as error:
             raise DataError(str(error).replace(path, name_of(fasta))) from error
         yield path, lengths
+
+
+def spans(lengths: dict[str, int], bed: Path | None, regions: list[str], clip: bool) -> "dict[str, list[Interval]]":
+    """The stretches asked for by record, checked against the records before anything is written."""
+    from seqdiff.data.intervals import parse_region, read_bed
+
+    intervals = read_bed(bed, lengths, clip=clip) if bed else []
+    intervals += [parse_region(text, lengths, clip=clip) for text in regions]
+    if not intervals:
+        raise UsageError(f"{bed}: holds no span")
+    by_record: dict[str, list[Interval]] = {}
+    for interval in intervals:
+        by_record.setdefault(interval.contig, []).append(interval)
+    return by_record

@@ -1,5 +1,6 @@
 """seqdiff score"""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,17 +10,41 @@ from seqdiff.cli import inputs, options
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
+    from seqdiff.diffusion.likelihood import ScorerConfig
     from seqdiff.inference.score import RecordScore
+    from seqdiff.model import Model
 
-STRATA = 16
+METHODS = ("elbo", "chain", "pseudo")
+DRAWS = 32
+NO_LIKELIHOOD = "# pseudo_nats is a score, not a likelihood: each letter given all others, no bound on -log p"
 
 
 def command(
     fasta: options.Fasta,
     model: options.ModelRun = None,
     output: options.Output = None,
-    method: Annotated[str, typer.Option("--method", help="elbo: an upper bound on -log p.")] = "elbo",
-    draws: Annotated[int, typer.Option("--draws", min=2, help="Random masks a window: more, smaller error.")] = 32,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            help="elbo: an upper bound on -log p. chain: -log p letter after letter. pseudo: how well letters fit, "
+            "no likelihood.",
+        ),
+    ] = "elbo",
+    draws: Annotated[
+        int | None, typer.Option("--draws", min=2, help="elbo: random masks a window, default 32; more, smaller error.")
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option("--order", help="chain: random (default), left-to-right or right-to-left.")
+    ] = None,
+    orders: Annotated[int | None, typer.Option("--orders", min=1, help="chain: random orders, default 4.")] = None,
+    bed: Annotated[
+        Path | None, typer.Option("--bed", help="Score these regions only, given the letters around them (BED).")
+    ] = None,
+    region: Annotated[
+        list[str] | None, typer.Option("--region", help="Score this region only: NAME:START-END, 1-based. Repeatable.")
+    ] = None,
+    clip: Annotated[bool, typer.Option("--clip", help="Cut regions that run past the end of a record.")] = False,
     duplicates: options.Duplicates = "error",
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -27,46 +52,105 @@ def command(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Score sequences: a bound on -log p with its standard error, one line a record.
+    """Score sequences: -log p, or a bound on it, with its standard error, one line a record.
 
-    Columns: name, length, scored (known letters), nats, se (standard error of nats), bits per base, perplexity.
+    Columns: name, length, scored (known letters), nats, se (standard error of nats), low95 and high95 (nats between
+    which the exact value lies, 95 times in 100), bits per base, perplexity. The chain rule adds sd_orders (of nats
+    over orders: 0 where the model agrees with itself) and multi_order_nats (of the mixture of the orders, a tighter
+    bound). The pseudo-likelihood has its own columns. With regions, start and end (from 1, both included) stand in the
+    place of length, and nats are those of the region given the letters around it.
     A record without a known letter has `.` in place of numbers.
 
     Example: seqdiff score --fasta sequences.fa -o scores.tsv
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
-    options.one_of("--method", method, ("elbo",))
+    options.one_of("--method", method, METHODS)
     options.one_of("--duplicates", duplicates, ("error", "first", "rename"))
+    for option, value, owner in (
+        ("--draws", draws, "elbo"),
+        ("--order", order, "chain"),
+        ("--orders", orders, "chain"),
+    ):
+        if value is not None and method != owner:
+            raise UsageError(f"{option}: it is for --method {owner}, not for {method}")
+    if order is not None:
+        options.one_of("--order", order, ("random", "left-to-right", "right-to-left"))
+    if orders is not None and order not in (None, "random"):
+        raise UsageError(f"--orders: there is one order {order}; it is for --order random")
+    if clip and not (bed or region):
+        raise UsageError("--clip: it cuts regions, so give --bed or --region as well")
+    if str(bed) == "-" and fasta == "-":
+        raise UsageError("--fasta - and --bed -: only one of them can be stdin")
     from seqdiff import model as models
     from seqdiff.data.fasta import Output, read_records
+    from seqdiff.diffusion.likelihood import Chain, Pseudo
+
+    loaded = models.load(model, device)
+    match method:
+        case "elbo":
+            scorer = _elbo(DRAWS if draws is None else draws, loaded)
+        case "chain":
+            scorer = Chain(order=order or "random", orders=orders)
+        case "pseudo":
+            scorer = Pseudo()
+    with inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region)) as (path, lengths):
+        spans = inputs.spans(lengths, bed, region or [], clip) if bed or region else None
+        total = sum(lengths.values()) if spans is None else sum(i.length for each in spans.values() for i in each)
+        records = read_records(path, duplicates=duplicates)
+        with options.progress("score", loaded.alphabet.unit, quiet, total or None) as advance, Output(output) as out:
+            results = loaded.score_records(records, scorer, spans=spans, seed=seed, source=fasta, progress=advance)
+            first = next(results, None)  # whatever is wrong with the model is said before there is any output
+            out.write((_header(scorer, loaded, seed) + _columns(scorer, loaded, spans is not None)).encode())
+            while first is not None:
+                out.write(_line(first, scorer).encode("utf-8", "surrogateescape"))
+                first = next(results, None)
+
+
+def _elbo(draws: int, loaded: "Model") -> "ScorerConfig":
     from seqdiff.diffusion.likelihood import Elbo
 
-    replicates = max(2, draws // STRATA)
-    if draws % replicates:
-        raise UsageError(f"--draws {draws}: use a multiple of {replicates}, like {draws - draws % replicates}")
-    scorer = Elbo(strata=draws // replicates, replicates=replicates)
-    loaded = models.load(model, device)
-    with (
-        inputs.checked(fasta, loaded.alphabet, duplicates) as (path, lengths),
-        options.progress("score", loaded.alphabet.unit, quiet, sum(lengths.values()) or None) as advance,
-        Output(output) as out,
-    ):
-        out.write(
-            f"# seqdiff {__version__} method={method} draws={draws} strata={scorer.strata} replicates={replicates} "
-            f"seed={seed} model={loaded.recipe.name} context={loaded.context}\n"
-            f"name\tlength\tscored\tnats\tse\tbits_per_{loaded.alphabet.unit}\tperplexity\n".encode()
-        )
-        records = read_records(path, duplicates=duplicates)
-        for result in loaded.score_records(records, scorer, seed=seed, source=fasta, progress=advance):
-            out.write(_line(result).encode("utf-8", "surrogateescape"))
+    scorer = Elbo.of_draws(draws, loaded.denoise.hollow)
+    if draws % scorer.replicates:
+        used = scorer.strata * scorer.replicates
+        raise UsageError(f"--draws {draws}: use a multiple of {scorer.replicates}, like {used}")
+    return scorer
 
 
-def _line(result: "RecordScore") -> str:
+def _header(scorer: "ScorerConfig", loaded: "Model", seed: int) -> str:
+    match scorer.kind:
+        case "elbo":
+            how = f"draws={scorer.strata * scorer.replicates} strata={scorer.strata} replicates={scorer.replicates} "
+        case "chain":
+            how = f"order={scorer.order} " + (f"orders={scorer.count} " if scorer.order == "random" else "")
+        case "pseudo":
+            how = ""
+    model = f"model={loaded.recipe.name} context={loaded.context}"
+    header = f"# seqdiff {__version__} method={scorer.kind} {how}seed={seed} {model}\n"
+    return header + (f"{NO_LIKELIHOOD}\n" if scorer.kind == "pseudo" else "")
+
+
+def _columns(scorer: "ScorerConfig", loaded: "Model", regions: bool) -> str:
+    unit = loaded.alphabet.unit
+    what = "name\tstart\tend" if regions else "name\tlength"
+    if scorer.kind == "pseudo":
+        return f"{what}\tscored\tpseudo_nats\tpseudo_nats_per_{unit}\n"
+    more = "\tsd_orders\tmulti_order_nats" if scorer.kind == "chain" else ""
+    return f"{what}\tscored\tnats\tse\tlow95\thigh95\tbits_per_{unit}\tperplexity{more}\n"
+
+
+def _line(result: "RecordScore", scorer: "ScorerConfig") -> str:
     def number(value: float | None, digits: int) -> str:
         return "." if value is None else f"{value:.{digits}f}"
 
-    fields = [
-        result.name, str(result.length), str(result.scored), number(result.nats, 4), number(result.se, 4),
-        number(result.bits_per_symbol, 5), number(result.perplexity, 5),
-    ]  # fmt: skip
+    span = result.span
+    fields = [result.name, str(result.length)] if span is None else [result.name, str(span.start + 1), str(span.end)]
+    fields += [str(result.scored), number(result.nats, 4)]
+    if scorer.kind == "pseudo":
+        fields.append(number(result.nats / result.scored if result.scored else None, 5))
+    else:
+        low, high = result.interval or (None, None)
+        fields += [number(result.se, 4), number(low, 4), number(high, 4)]
+        fields += [number(result.bits_per_symbol, 5), number(result.perplexity, 5)]
+    if scorer.kind == "chain":
+        fields += [number(result.sd_orders, 4), number(result.multi_order, 4)]
     return "\t".join(fields) + "\n"

@@ -123,18 +123,19 @@ def test_score_columns_and_unknown_records():
     assert result.returncode == 0, result.stderr
     header, columns, *rows = result.stdout.decode().splitlines()
     assert header.startswith("# seqdiff")
-    assert "method=elbo draws=32 strata=16 replicates=2" in header
-    assert columns == "name\tlength\tscored\tnats\tse\tbits_per_base\tperplexity"
+    assert "method=elbo draws=32 strata=8 replicates=4" in header
+    assert columns == "name\tlength\tscored\tnats\tse\tlow95\thigh95\tbits_per_base\tperplexity"
     table = {row.split("\t")[0]: row.split("\t")[1:] for row in rows}
-    assert table["unknown"] == ["60", "0", ".", ".", ".", "."]
+    assert table["unknown"] == ["60", "0", ".", ".", ".", ".", ".", "."]
     assert table["partly_unknown"][:2] == ["600", "500"]
-    bits = {name: float(values[4]) for name, values in table.items() if values[4] != "."}
+    bits = {name: float(values[6]) for name, values in table.items() if values[6] != "."}
     assert bits["real"] < bits["shuffled"]
     assert bits["real"] < bits["random"]
     for values in table.values():
         if values[2] != ".":
             assert float(values[3]) > 0
-            assert float(values[4]) == pytest.approx(float(values[2]) / int(values[1]) / 0.693147, rel=1e-3)
+            assert float(values[4]) < float(values[2]) < float(values[5])
+            assert float(values[6]) == pytest.approx(float(values[2]) / int(values[1]) / 0.693147, rel=1e-3)
 
 
 def test_sample_draws_sequences_of_the_asked_length():

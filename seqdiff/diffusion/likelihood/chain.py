@@ -32,13 +32,18 @@ class Chain(Config):
     kind: Literal["chain"] = "chain"
     order: Literal["random", "left-to-right", "right-to-left"] = "random"
     orders: Annotated[int, Field(ge=1)] | None = None
-    """How many random orders (default 4); of the two others there is one."""
+    """How many random orders, by default 4; of the two others there is one."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Chain":
         if self.order != "random" and self.orders is not None:
             raise ValueError(f"orders belongs to order random: there is one order {self.order}")
         return self
+
+    @property
+    def count(self) -> int:
+        """Number of orders."""
+        return 1 if self.order != "random" else ORDERS if self.orders is None else self.orders
 
     def __call__(
         self,
@@ -61,7 +66,7 @@ class Chain(Config):
         known = tokens.cpu()
         scored = scored.cpu() & (known < mask)
         n = scored.sum(1)
-        count = (self.orders or ORDERS) if self.order == "random" else 1
+        count = self.count
         nats = torch.zeros(len(known), count, dtype=torch.float64)
         calls = torch.zeros(len(known), dtype=torch.int64)
         passes = self._passes(scored, rng, count, hollow)
