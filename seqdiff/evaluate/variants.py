@@ -48,6 +48,7 @@ class Variants(Config):
     fitted on the model's training data, its order chosen on the validation split; it knows both flanks. Intervals
     are of 95 %, by a bootstrap of blocks of neighbouring variants (`metrics.resampled`), the same blocks for
     both, so that their difference has one as well. Chance is 0.5 for AUROC, and for AUPRC the share of positives.
+    Longer alleles are less probable whatever they do, so insertions and deletions are best read each by itself.
     """
 
     question: Literal["variants"] = "variants"

@@ -6,9 +6,12 @@ from labelled import HEADER, substitutions
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from seqdiff.alphabet import DNA
+from seqdiff.data.genome import Genome
 from seqdiff.data.intervals import Interval
+from seqdiff.data.variants import Change
 from seqdiff.errors import DataError
 from seqdiff.evaluate import Variants
+from seqdiff.evaluate.variants import _blocks, _trained_on
 
 
 class Knowing:
@@ -88,13 +91,15 @@ def test_the_sign_is_never_turned(summary, variants, knowing, data):
     assert found["model"]["auroc"]["value"] < 0.5
 
 
-def test_frequencies_label_as_well_and_the_order_of_records_does_not_matter(summary, variants, knowing, data, tmp_path):
+def test_frequencies_label_as_well_and_neither_order_nor_batches_matter(summary, variants, knowing, data, tmp_path):
     lines = variants["vcf"].read_text().splitlines()
     records = [line for line in lines if not line.startswith("#")]
     np.random.default_rng(0).shuffle(records)
     (tmp_path / "y.vcf").write_text(HEADER + "\n".join(records) + "\n")
     other = {"vcf": tmp_path / "y.vcf", "label": None, "positive": "AF<0.001", "negative": "AF>=0.05"}
-    assert Variants(**(variants | other)).ask(knowing, data).summary["classes"] == summary["classes"]
+    few_at_once = Knowing(knowing.denoise.chain)
+    few_at_once.batch_tokens = 256
+    assert Variants(**(variants | other)).ask(few_at_once, data).summary["classes"] == summary["classes"]
 
 
 def test_every_allele_is_counted_and_every_class_listed(data, knowing, tmp_path):
@@ -190,3 +195,19 @@ def test_labels_are_given_once():
         Variants(**files, positive="AF<0.1")
     with pytest.raises(ValueError, match="--label KEY stands for"):
         Variants(**files, label="BAD", positive="AF<0.1")
+
+
+def test_blocks_are_stretches_of_one_contig():
+    changes = [Change(contig, start, b"A", b"C") for contig, start in
+               (("b", 99), ("a", 100), ("a", 199), ("b", 0), ("a", 99), ("a", 200))]  # fmt: skip
+    numbers = _blocks(changes, 100).tolist()
+    assert numbers == [3, 1, 1, 3, 0, 2]
+
+
+def test_contigs_of_another_genome_are_not_taken_for_those_trained_on(data, tmp_path):
+    (tmp_path / "g.fa").write_text(">c\n" + "A" * 5000 + "\n>d\n" + "A" * 60_000 + "\n")
+    other = Genome.open(tmp_path / "g.fa")
+    changes = [Change("c", 100, b"A", b"C"), Change("d", 100, b"A", b"C")]
+    assert not _trained_on(changes, other, data).any()
+    places = [Change("c", start, b"A", b"C") for start in (0, 39_999, 40_000, 59_999)]
+    assert _trained_on(places, data.genome, data).tolist() == [True, True, False, False]

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def summaries() -> dict[str, dict]:
-    return {"likelihood": likelihood(), "recovery": recovery(), "calibration": calibration()}
+    return {"likelihood": likelihood(), "recovery": recovery(), "calibration": calibration(), "variants": variants()}
 
 
 @pytest.fixture(scope="session")
@@ -72,3 +72,18 @@ def calibration() -> dict:
                      "observed": {"value": middle - 0.04 * middle**3 + se * math.sin(b), "se": se}})  # fmt: skip
     return {"question": "calibration", "unit": "base", "sites": 99_521, "ece": 0.0041, "ece_of_noise": 0.0024,
             "reliability": bins}  # fmt: skip
+
+
+def variants() -> dict:
+    def areas(auroc: float, auprc: float, spread: float) -> dict:
+        return {"auroc": {"value": auroc, "low": auroc - spread, "high": auroc + 0.9 * spread},
+                "auprc": {"value": auprc, "low": auprc - spread, "high": auprc + 0.9 * spread}}  # fmt: skip
+
+    classes = [
+        {"class": "all", "positives": 4000, "negatives": 9000, "judged": True, "chance": 0.308, "blocks": 90,
+         "model": areas(0.64, 0.47, 0.02), "markov": areas(0.61, 0.43, 0.02), "difference": areas(0.03, 0.04, 0.01)},
+        {"class": "transversion", "positives": 900, "negatives": 2500, "judged": True, "chance": 0.265, "blocks": 80,
+         "model": areas(0.58, 0.33, 0.04), "markov": areas(0.59, 0.34, 0.04), "difference": areas(-0.01, 0.0, 0.02)},
+        {"class": "deletion", "positives": 3, "negatives": 40, "judged": False},
+    ]  # fmt: skip
+    return {"question": "variants", "markov_order": 9, "classes": classes}

@@ -14,7 +14,7 @@ def size(path) -> tuple[int, int]:
     return struct.unpack(">II", head[16:])
 
 
-@pytest.mark.parametrize("question", ["likelihood", "recovery", "calibration"])
+@pytest.mark.parametrize("question", ["likelihood", "recovery", "calibration", "variants"])
 def test_same_numbers_same_picture_other_numbers_another(question, summaries, tmp_path):
     for name in ("one.png", "two.png"):
         draw(tmp_path / name, question, summaries[question])
@@ -28,6 +28,8 @@ def test_same_numbers_same_picture_other_numbers_another(question, summaries, tm
             other["gaps"][2]["model"]["accuracy"]["value"] += 0.02
         case "calibration":
             other["reliability"][3]["observed"]["value"] += 0.05
+        case "variants":
+            other["classes"][0]["markov"]["auprc"]["high"] += 0.02
     draw(tmp_path / "other.png", question, other)
     assert (tmp_path / "other.png").read_bytes() != (tmp_path / "one.png").read_bytes()
 
@@ -36,6 +38,11 @@ def test_unknown_errors_are_drawn_without_bars(summaries, tmp_path):
     for question, summary in summaries.items():
         draw(tmp_path / "x.png", question, _without_errors(summary))
         assert size(tmp_path / "x.png")
+
+
+def test_no_class_that_can_be_judged_is_an_empty_figure(summaries, tmp_path):
+    draw(tmp_path / "x.png", "variants", summaries["variants"] | {"classes": summaries["variants"]["classes"][2:]})
+    assert size(tmp_path / "x.png")
 
 
 def test_training_curve_of_any_length(metrics, tmp_path):
@@ -79,5 +86,5 @@ def test_global_state_of_matplotlib_is_left_alone(summaries, tmp_path):
 
 def _without_errors(value):
     if isinstance(value, dict):
-        return {key: None if key == "se" else _without_errors(item) for key, item in value.items()}
+        return {key: None if key in ("se", "low", "high") else _without_errors(item) for key, item in value.items()}
     return [_without_errors(item) for item in value] if isinstance(value, list) else value
