@@ -8,6 +8,7 @@ an unbiased estimate of the probability of the evidence for every N, and the law
 the exact conditional as N grows.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -16,11 +17,13 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from seqdiff.diffusion import categorical
+from seqdiff.diffusion.constraints import Guide
 from seqdiff.diffusion.denoise import Denoise, symbols
 from seqdiff.diffusion.evidence import Evidence
 from seqdiff.diffusion.samplers.exact import Exact
 from seqdiff.diffusion.samplers.filling import Filled, Sampler, positions_in_turn, uniforms
 from seqdiff.diffusion.samplers.population import Population
+from seqdiff.diffusion.samplers.steered import steered
 from seqdiff.streams import Streams
 
 
@@ -50,7 +53,12 @@ class Particles(Sampler):
         evidence: Bool[Tensor, "B L K"] | Float[Tensor, "B L K"] | None = None,
         *,
         rng: Streams,
+        guides: Sequence[Guide] | None = None,
     ) -> Filled:
+        """With `guides`, one a row, all positions are filled from left to right under its constraints (`steered`), and
+        nothing is left to `finish`."""
+        if guides is not None:
+            return steered(denoise, tokens, evidence, guides, rng, self.particles, self.temperature, self.top_p)
         known = Evidence.of(tokens.cpu(), None if evidence is None else evidence.cpu(), symbols(denoise, tokens))
         population = Population(known.tokens, self.particles)
         (keys,) = uniforms(rng, known.constrained, 1)

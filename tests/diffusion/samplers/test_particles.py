@@ -1,14 +1,13 @@
 """The laws of particles: every way in which the sampler's own code can draw, with its probability (T14)."""
 
-import itertools
 import math
 
 import pytest
 import torch
+from draws import every_run
 from oracles import Blind, Constant, MarkovChain, TinyJoint
 from pydantic import ValidationError
 
-from seqdiff.diffusion import categorical
 from seqdiff.diffusion.samplers import Ancestral, Confident, Exact, Particles, population
 from seqdiff.diffusion.samplers.population import systematic
 from seqdiff.streams import Streams
@@ -20,50 +19,8 @@ SETS = torch.tensor([[[1, 1, 0], [0, 1, 1], [1, 1, 1], [0, 0, 1]]], dtype=torch.
 SOFT = torch.tensor([[[0.9, 0.05, 0.05], [1, 1, 1], [0.1, 0.2, 0.7], [0, 0, 1]]], dtype=torch.float64)
 
 
-class Choices:
-    """Takes the draws of one run by a script and says how probable they were; `following` is the next script."""
-
-    def __init__(self, script):
-        self.script, self.taken, self.probability = script, [], 1.0
-
-    def pick(self, probabilities):
-        ways = [i for i, p in enumerate(probabilities) if p > 0]
-        way = self.script[len(self.taken)] if len(self.taken) < len(self.script) else 0
-        self.taken.append((way, len(ways)))
-        self.probability *= float(probabilities[ways[way]])
-        return ways[way]
-
-    def values(self, log_mu, uniforms):
-        return torch.tensor([self.pick(row.exp().tolist()) for row in log_mu])
-
-    def systematic(self, log_weight, uniforms):
-        """The uniform lies between two of the places where what comes out changes."""
-        count = log_weight.shape[1]
-        ends = (torch.softmax(log_weight[0], 0).cumsum(0) * count) % 1
-        ends = sorted({0.0, 1.0, *ends.tolist()})
-        cell = self.pick([b - a for a, b in itertools.pairwise(ends)])
-        middle = torch.tensor([(ends[cell] + ends[cell + 1]) / 2], dtype=torch.float64)
-        return systematic(log_weight, middle)
-
-    def following(self):
-        while self.taken and self.taken[-1][0] + 1 == self.taken[-1][1]:
-            self.taken.pop()
-        return [way for way, _ in self.taken[:-1]] + [self.taken[-1][0] + 1] if self.taken else None
-
-
-def every_run(monkeypatch, sampler, evidence, tokens=empty, denoise=tiny):
-    """(probability, Filled) of every run."""
-    script, runs = [], []
-    while script is not None:
-        choices = Choices(script)
-        monkeypatch.setattr(categorical, "values", choices.values)
-        monkeypatch.setattr(population, "systematic", choices.systematic)
-        filled = sampler(denoise, tokens, evidence, rng=Streams.of(0, [0]))
-        runs.append((choices.probability, filled))
-        script = choices.following()
-    monkeypatch.undo()
-    assert sum(p for p, _ in runs) == pytest.approx(1, abs=1e-12)
-    return runs
+def every_filling(monkeypatch, sampler, evidence, tokens=empty, denoise=tiny):
+    return every_run(monkeypatch, lambda: sampler(denoise, tokens, evidence, rng=Streams.of(0, [0])))
 
 
 def law(runs, weighted=False, oracle=tiny):
@@ -90,7 +47,7 @@ def test_the_law_by_enumeration(evidence, monkeypatch):
     expected, total = conditional(evidence)
     distances = []
     for particles in (1, 2):
-        runs = every_run(monkeypatch, Particles(particles=particles), evidence)
+        runs = every_filling(monkeypatch, Particles(particles=particles), evidence)
         weighted = law(runs, weighted=True)
         assert weighted.sum().item() == pytest.approx(total, abs=1e-12)
         assert (weighted / weighted.sum() - expected).abs().max() < 1e-12
@@ -99,7 +56,7 @@ def test_the_law_by_enumeration(evidence, monkeypatch):
 
 
 def test_one_particle_is_the_exact_sampler(monkeypatch):
-    plain, one = (every_run(monkeypatch, sampler, SOFT) for sampler in (Exact(), Particles(particles=1)))
+    plain, one = (every_filling(monkeypatch, sampler, SOFT) for sampler in (Exact(), Particles(particles=1)))
     for weighted in (False, True):
         assert (law(plain, weighted) - law(one, weighted)).abs().max() < 1e-12
 
@@ -114,7 +71,7 @@ def test_the_law_by_enumeration_where_particles_are_resampled(monkeypatch):
     x = torch.full((1, 3), 2)
     Particles(particles=3)(sharp, x.expand(99, -1), evidence.expand(99, -1, -1), rng=Streams.of(0, range(99)))
     assert resampled
-    runs = every_run(monkeypatch, Particles(particles=3), evidence, x, sharp)
+    runs = every_filling(monkeypatch, Particles(particles=3), evidence, x, sharp)
     weighted = law(runs, True, sharp)
     assert weighted.sum().item() == pytest.approx(total, abs=1e-12)
     assert (weighted / weighted.sum() - expected).abs().max() < 1e-12
