@@ -8,13 +8,17 @@ import torch
 from oracles import Blind, Constant, MarkovChain
 from vcfs import genome_of, vcf_of
 
+import seqdiff
 import seqdiff.inference.variants as module
 from seqdiff.alphabet import DNA
+from seqdiff.data.genome import Genome
+from seqdiff.data.intervals import Interval
 from seqdiff.data.variants import Variant
 from seqdiff.data.vcf import Vcf
 from seqdiff.errors import SeqdiffError
 from seqdiff.inference.changes import MARGIN, ChangeScorer, VariantScorer
 from seqdiff.inference.variants import annotate, effects
+from seqdiff.resources import folder
 
 CONTEXT = 64
 
@@ -303,3 +307,25 @@ def test_effects_of_a_record_are_in_the_order_of_its_alleles(tmp_path, genome):
         assert [effect.variant.alt for effect in alleles] == record.alternates
         assert [effect.reason for effect in alleles] == [None, None, None, "overlapping_deletion", "symbolic"]
     assert [record.start for record, _ in found] == [50, 10, 90]
+
+
+def test_the_shipped_model_gives_the_same_whatever_the_order_batches_and_threads():
+    model = seqdiff.load(device="cpu")
+    genome = Genome.open(folder("genomes") / "human-chr20.fa.gz")
+    (contig,) = genome.contigs
+    letters = DNA.decode(genome.tokens(Interval(contig, 1_900_000, 1_903_000))).decode()
+    variants = [
+        Variant(contig, 1_900_000 + p, letters[p], "ACGT"[("ACGT".index(letters[p]) + 1) % 4])
+        for p in (0, 3, 600, 601, 1400, 2999)
+    ]
+    variants += [Variant(contig, 1_900_500, letters[500:502], letters[500])]
+    threads, found = torch.get_num_threads(), []
+    try:
+        for batch_tokens, order, count in ((1024, 1, 1), (16_384, -1, 2)):
+            torch.set_num_threads(count)
+            made = ChangeScorer(genome, model.denoise, model.context, VariantScorer(draws=8), batch_tokens=batch_tokens)
+            found.append(list(effects(variants[::order], made))[::order])
+    finally:
+        torch.set_num_threads(threads)
+    assert found[0] == found[1]
+    assert [effect.method for effect in found[0]] == ["marginal"] * 6 + ["elbo"]
