@@ -45,7 +45,7 @@ class Likelihood(Config):
         scored = (tokens < model.alphabet.size).sum(-1)
         chain = heldout.markov(data, self.order)
         rivals = -chain.log_prob(tokens).sum(-1)
-        nats, se = self._nats(model, tokens, progress)
+        nats, se, calls = self._nats(model, tokens, progress)
 
         bits = ratio(nats / math.log(2), scored)
         markov = [ratio(of_order / math.log(2), scored) for of_order in rivals]
@@ -61,7 +61,7 @@ class Likelihood(Config):
             "window_length": tokens.shape[1],
             "scored": int(scored.sum()),
             "model": bits.of("bits")
-            | {"se_monte_carlo": monte_carlo, "perplexity": 2**bits.value, "forward_passes": self._passes},
+            | {"se_monte_carlo": monte_carlo, "perplexity": 2**bits.value, "forward_passes": int(calls.max())},
             "markov": [
                 {"order": k, **m.of("bits"), "unbroken": None if unbroken is None else float(unbroken[k])}
                 for k, m in enumerate(markov)
@@ -71,14 +71,10 @@ class Likelihood(Config):
         }
         return Answer(self.question, summary, _table(summary, markov, difference))
 
-    @property
-    def _passes(self) -> int:
-        return self.strata * self.replicates + 1
-
     def _nats(
         self, model: heldout.Asked, tokens: Int[np.ndarray, "N L"], progress: Progress
-    ) -> tuple[Float64[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
-        """The bound of each window and its Monte-Carlo error, nats."""
+    ) -> tuple[Float64[np.ndarray, "N"], Float64[np.ndarray, "N"], Int[np.ndarray, "N"]]:
+        """The bound of each window and its Monte-Carlo error, nats, and the network passes that it took."""
         found = []
         scorer = Elbo(strata=self.strata, replicates=self.replicates)
         rows = max(1, model.batch_tokens // tokens.shape[1])
@@ -91,10 +87,10 @@ class Likelihood(Config):
                 Streams.of(self.seed, heldout.names(part.numpy())),
                 batch_size=rows,
             )
-            found.append((score.nats.cpu().numpy(), score.se.cpu().numpy()))
+            found.append((score.nats.numpy(), score.se.numpy(), score.calls.numpy()))
             progress(min(1.0, (first + rows) / len(tokens)))
-        nats, se = zip(*found, strict=True)
-        return np.concatenate(nats), np.concatenate(se)
+        nats, se, calls = (np.concatenate(column) for column in zip(*found, strict=True))
+        return nats, se, calls
 
 
 def _unbroken(chain: MarkovModel, data: heldout.HeldOut) -> Float64[np.ndarray, "orders"]:

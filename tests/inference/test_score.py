@@ -1,13 +1,19 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from oracles import MarkovChain
 
 from seqdiff.alphabet import DNA
 from seqdiff.data.fasta import Record
-from seqdiff.diffusion.likelihood import Elbo
-from seqdiff.errors import SeqdiffError
+from seqdiff.data.intervals import Interval
+from seqdiff.diffusion.likelihood import Chain, Elbo, Pseudo
+from seqdiff.errors import DataError, SeqdiffError
 from seqdiff.inference.score import score
+from seqdiff.streams import Streams
+
+chain = MarkovChain()
 
 SHARES = torch.tensor([0.4, 0.3, 0.2, 0.1])
 
@@ -41,19 +47,78 @@ def test_nothing_known_is_no_score():
         assert (result.scored, result.nats, result.se, result.bits_per_symbol, result.perplexity) == (0, *[None] * 4)
 
 
-def test_scores_do_not_depend_on_batches_or_order():
-    def context_dependent(tokens, time=None):
-        share = (tokens < 4).sum(1, keepdim=True) / (tokens < 5).sum(1, keepdim=True)
-        return torch.stack([share.expand(tokens.shape) * w for w in range(4)], -1)
+@pytest.mark.parametrize("scorer", [Elbo(strata=4, replicates=2), Chain(), Pseudo()], ids=lambda s: s.kind)
+def test_scores_are_bitwise_the_same_whatever_the_batch_and_the_order(scorer):
+    letters = (
+        np.random.default_rng(0).choice(list(b"ACGTN"), 90, p=[0.3, 0.3, 0.2, 0.1, 0.1]).astype(np.uint8).tobytes()
+    )
+    records = [Record(f"r{i}", f"r{i}", letters[i : 11 * i + 5]) for i in range(6)]
+    spans = {"r1": [Interval("r1", 3, 9)], "r4": [Interval("r4", 40, 47), Interval("r4", 0, 12)]}
+    for each in (None, spans):
+        a = list(score(records, chain, DNA, 16, scorer, spans=each, batch_tokens=1000))
+        b = list(score(records[::-1], chain, DNA, 16, scorer, spans=each, batch_tokens=16))
+        assert sorted(a, key=str) == sorted(b, key=str)
+        assert all(r.nats > 0 for r in a if r.scored)
+        assert [r.name for r in a] == (["r1", "r4", "r4"] if each else [r.name for r in records])
 
-    records = [Record(f"r{i}", f"r{i}", b"ACGTTGCA" * (i + 1)) for i in range(6)]
+
+def test_pieces_add_up_with_their_errors():
+    """A record of three pieces: the sum of three records of one piece, errors and their degrees of freedom combined."""
+    letters = b"ACGTTGCATGACCATGCATTAGCATGCATTACGTACGATTACAGCATC"
     scorer = Elbo(strata=4, replicates=2)
-    a = list(score(records, context_dependent, DNA, 16, scorer, batch_tokens=1000))
-    b = list(score(records[::-1], context_dependent, DNA, 16, scorer, batch_tokens=16))[::-1]
-    for one, other in zip(a, b):
-        assert one.name == other.name
-        assert one.nats == pytest.approx(other.nats, rel=1e-6)
-    assert max(r.se for r in a) > 0
+    (whole,) = score([Record("r", "r", letters)], chain, DNA, 16, scorer)
+    x = torch.from_numpy(DNA.encode(letters).astype(np.int64)).view(3, 16)
+    parts = scorer(chain, x, x < 4, Streams.of(0, [("r", 0), ("r", 16), ("r", 32)]))
+    assert whole.nats == math.fsum(parts.nats.tolist())
+    assert whole.se == pytest.approx(parts.se.square().sum().sqrt().item(), rel=1e-12)
+    assert max(parts.df.tolist()) < whole.df <= parts.df.sum().item()
+    low, high = whole.interval
+    assert low < whole.nats - 1.96 * whole.se
+    assert high - whole.nats == pytest.approx(whole.nats - low)
+    assert low < -chain.log_prob(x).sum().item() < high
+
+
+def test_an_unknown_error_stays_unknown_however_many_pieces():
+    (result,) = score([Record("r", "r", b"ACGTT" * 7)], chain, DNA, 16, Elbo(strata=4, replicates=1))
+    assert (result.se, result.df, result.interval) == (None, None, None)
+    assert result.nats > 0
+
+
+def test_orders_of_pieces_add_up_before_they_are_compared():
+    (result,) = score([Record("r", "r", b"ACGTT" * 7)], chain, DNA, 16, Chain(orders=3))
+    exact = -sum(
+        chain.log_prob(torch.from_numpy(DNA.encode((b"ACGTT" * 7)[a:b]).astype(np.int64))[None]).item()
+        for a, b in ((0, 11), (11, 23), (23, 35))
+    )
+    assert result.orders == pytest.approx([exact] * 3, abs=1e-9)
+    assert result.multi_order == pytest.approx(exact, abs=1e-9)
+    assert result.sd_orders < 1e-9
+
+
+@pytest.mark.parametrize("scorer", [Elbo(strata=64, replicates=2), Chain(orders=1)], ids=lambda s: s.kind)
+def test_a_region_is_scored_given_the_window_around_it(scorer):
+    """All 63 masks of six letters, or the chain rule: exact in a window of 16 letters with the region in its middle."""
+    letters = b"ACGTTGCATGACNATGCATTAGCATGCNTTACGTACGATT"
+    cases = {(0, 6): (0, 16), (20, 26): (15, 31), (34, 40): (24, 40), (11, 17): (6, 22)}
+    spans = {"r": [Interval("r", *span) for span in cases]}
+    results = list(score([Record("r", "r", letters)], chain, DNA, 16, scorer, spans=spans))
+    assert [(r.span.start, r.span.end, r.length) for r in results] == [(*span, 6) for span in cases]
+    for result, ((first, last), (start, end)) in zip(results, cases.items(), strict=True):
+        x = torch.from_numpy(DNA.encode(letters[start:end]).astype(np.int64))[None]
+        inside = (torch.arange(start, end) >= first) & (torch.arange(start, end) < last)
+        exact = chain.log_prob(x.masked_fill(inside, 4)) - chain.log_prob(x)
+        assert result.nats == pytest.approx(exact.item(), abs=1e-9)
+        assert result.scored == 6 - letters[first:last].count(b"N")
+
+
+def test_a_region_of_nothing_known_is_no_score_and_one_too_long_is_refused_at_once():
+    records = [Record("r", "r", b"ACNNGT" * 5)]
+    empty = {"r": [Interval("r", 2, 4), Interval("r", 7, 7)]}
+    results = list(score(records, chain, DNA, 16, Pseudo(), spans=empty))
+    assert [(r.length, r.scored, r.nats, r.se) for r in results] == [(2, 0, None, None), (0, 0, None, None)]
+    long = {"r": [Interval("r", 0, 4), Interval("r", 3, 20)]}
+    with pytest.raises(DataError, match=r"region r:4-20 has 17 letters, more than the model looks at together \(16\)"):
+        next(score(records, chain, DNA, 16, Pseudo(), spans=long))
 
 
 def test_a_network_that_gives_no_numbers_is_an_error_and_never_a_score():

@@ -20,7 +20,7 @@ from torch import Tensor
 from seqdiff.config import Config
 from seqdiff.diffusion.denoise import Denoise, is_hollow, symbols
 from seqdiff.diffusion.likelihood.passes import Pass, costs
-from seqdiff.diffusion.likelihood.score import Score
+from seqdiff.diffusion.likelihood.score import Score, stratified
 from seqdiff.streams import Streams
 
 ORDERS = 4
@@ -73,12 +73,12 @@ class Chain(Config):
         for (row, number), cost in costs(denoise, known, passes, mask, batch_size, tokens.device):
             nats[row, number] += cost
             calls[row] += 1
-        exact = (n < 2) | (self.order != "random")
-        spread = nats.std(1) if count > 1 else torch.full((len(nats),), torch.nan, dtype=torch.float64)
-        se = torch.where(exact, 0, spread / math.sqrt(count))
-        df = torch.where(se == 0, torch.inf, torch.full_like(se, count - 1)).where(~se.isnan(), torch.nan)
-        means = torch.tensor([math.fsum(row) / count for row in nats.tolist()], dtype=torch.float64)
-        return Score(means, se, df, n, calls, nats).checked()
+        found = [
+            (each[0], 0.0, math.inf) if size < 2 or self.order != "random" else stratified([[x] for x in each], [1.0])
+            for each, size in zip(nats.tolist(), n.tolist(), strict=True)
+        ]
+        mean, se, df = torch.tensor(found, dtype=torch.float64).reshape(-1, 3).unbind(1)
+        return Score(mean, se, df, n, calls, nats).checked()
 
     def _passes(self, scored: Bool[Tensor, "B L"], rng: Streams, count: int, hollow: bool) -> Iterator[Pass]:
         for row, which in enumerate(scored):

@@ -68,14 +68,14 @@ def combined(parts: Iterable[tuple[float, float]]) -> tuple[float, float]:
     """Standard error and degrees of freedom of a sum of independent estimates, from (variance, df) of each.
 
     df = (sum v)^2 / sum(v^2 / (df + 2)) - 2 (Welch 1947, Biometrika 34:28): Satterthwaite's with the bias of few
-    degrees of freedom taken out, so that combining parts of parts is the same as combining all. NaN spreads.
+    degrees of freedom taken out; at most the sum of all. NaN spreads.
 
     >>> combined([(4.0, 3.0), (4.0, 3.0), (0.0, math.inf)])
-    (2.8284271247461903, 8.0)
+    (2.8284271247461903, 6.0)
     """
     parts = [(variance, df) for variance, df in parts if variance != 0]
-    total = math.fsum(variance for variance, _ in parts)
     if not parts:
         return 0.0, math.inf
+    total = math.fsum(variance for variance, _ in parts)
     fourth = math.fsum(variance**2 / (df + 2) for variance, df in parts)
-    return math.sqrt(total), total**2 / fourth - 2
+    return math.sqrt(total), min(total**2 / fourth - 2, math.fsum(df for _, df in parts))
