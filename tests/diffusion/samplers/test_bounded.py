@@ -2,31 +2,12 @@ import math
 
 import pytest
 import torch
-from laws import M, distance, empty, goodness, reveal, tiny, vector
+from laws import bounded_law, distance, empty, goodness, tiny, vector
 from oracles import Blind
 
 from seqdiff.diffusion.samplers import Bounded
 from seqdiff.diffusion.samplers.bounded import within
-from seqdiff.diffusion.samplers.confident import doubt
 from seqdiff.streams import Streams
-
-
-def bounded_law(bound):
-    """The law, and the number of passes that each string takes."""
-    started, law, passes = {tuple(empty[0].tolist()): 1.0}, {}, {}
-    turn = 0
-    while started:
-        turn, going_on = turn + 1, {}
-        for state, probability in started.items():
-            left = torch.tensor([state]) == M
-            entropies = doubt(torch.softmax(tiny(torch.tensor([state]))[left], -1), "entropy")
-            where = within(bound, left, torch.full((1, 4), 3), entropies)[0].nonzero()[:, 0].tolist()
-            for new, p in reveal({state: probability}, where).items():
-                assert new not in going_on | law  # a string has one path: positions follow from what is known
-                (going_on if M in new else law)[new] = p
-                passes |= {} if M in new else {new: turn}
-        started = going_on
-    return law, passes
 
 
 @pytest.mark.parametrize("bound", [0.8, 1.0, 1.5, 2.5])
@@ -54,8 +35,8 @@ def test_a_bound_of_0_is_exact_one_at_a_time():
     assert distance(law) < 1e-12
 
 
-def test_twenty_thousand_draws_follow_the_law_with_the_passes_that_were_counted():
-    n = 20_000
+def test_thousands_of_draws_follow_the_law_with_the_passes_that_were_counted():
+    n = 6_000
     filled = Bounded(bound=1.0)(Blind(tiny), empty.expand(n, -1), rng=Streams.of(3, range(n)))
     law, passes = bounded_law(1.0)
     assert goodness(filled.tokens, law) > 1e-4

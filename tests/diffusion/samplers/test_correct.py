@@ -2,7 +2,20 @@ import itertools
 
 import pytest
 import torch
-from laws import SOFT, M, distance, empty, exact_turns, goodness, planned_law, reveal, tiny
+from laws import (
+    SOFT,
+    M,
+    distance,
+    empty,
+    exact_turns,
+    goodness,
+    orders,
+    planned_law,
+    random_move,
+    reveal,
+    strings,
+    tiny,
+)
 from oracles import Blind, Constant, MarkovChain, TinyJoint
 from pydantic import ValidationError
 
@@ -15,35 +28,6 @@ from seqdiff.streams import Streams
 
 class Hollow(TinyJoint):
     hollow = True
-
-
-def orders(sampler, targets):
-    """The ordered letters that a random move may redraw, all equally likely: the sampler's own choice by all ranks."""
-    keys = torch.tensor(list(itertools.permutations(range(4)))).double() / 4
-    picked = sampler.pick(targets.expand(24, -1), keys)
-    return {
-        tuple(sorted(row.nonzero()[:, 0].tolist(), key=key.__getitem__))
-        for row, key in zip(picked, keys.tolist(), strict=True)
-    }
-
-
-def random_move(law, sampler, targets=torch.ones(1, 4, dtype=torch.bool), evidence=None, at_once=False):
-    ways = orders(sampler, targets)
-    after = {}
-    for order in ways:
-        hidden = {}
-        for state, probability in law.items():
-            key = tuple(M if i in order else v for i, v in enumerate(state))
-            hidden[key] = hidden.get(key, 0.0) + probability / len(ways)
-        for sites in [list(order)] if at_once else [[site] for site in order]:
-            hidden = reveal(hidden, sites, evidence)
-        for state, probability in hidden.items():
-            after[state] = after.get(state, 0.0) + probability
-    return after
-
-
-def strings(p):
-    return {tuple(string): probability for string, probability in zip(tiny.strings.tolist(), p.tolist(), strict=True)}
 
 
 @pytest.mark.parametrize("positions", [1, 2, 3, 9])
@@ -107,12 +91,12 @@ def test_the_least_certain_choice_drifts_away_from_the_law():
                 new = (*state[:i], v, *state[i + 1 :])
                 after[new] = after.get(new, 0.0) + probability * share * q
     assert 0.03 < distance(after) < 0.2
-    n = 20_000
+    n = 6_000
     started = tiny.strings[torch.multinomial(tiny.p, n, True, generator=torch.Generator().manual_seed(0))]
     sampler = OnlyMoves(choose="least-certain", moves=1)
     filled = sampler.moved(Hollow(), started)
     assert goodness(filled, after) > 1e-4
-    assert goodness(filled, strings(tiny.p)) < 1e-6
+    assert goodness(filled, strings(tiny.p)) < 1e-4
 
 
 class OnlyMoves(Correct):
@@ -134,8 +118,8 @@ class OnlyMoves(Correct):
 
 
 @pytest.mark.parametrize("positions", [1, 2])
-def test_twenty_thousand_draws_from_p_are_from_p_after_random_moves(positions):
-    started = tiny.strings[torch.multinomial(tiny.p, 20_000, True, generator=torch.Generator().manual_seed(0))]
+def test_thousands_of_draws_from_p_are_from_p_after_random_moves(positions):
+    started = tiny.strings[torch.multinomial(tiny.p, 8_000, True, generator=torch.Generator().manual_seed(0))]
     moved = OnlyMoves(positions=positions, moves=2).moved(Hollow(), started)
     assert (moved != started).any(1).double().mean() > 0.2
     assert goodness(moved, strings(tiny.p)) > 1e-4

@@ -9,6 +9,7 @@ from laws import (
     SOFT,
     M,
     ancestral_turns,
+    confident_law,
     distance,
     empty,
     exact_turns,
@@ -25,26 +26,6 @@ from seqdiff.diffusion.evidence import Evidence
 from seqdiff.diffusion.samplers import Ancestral, Confident, Exact
 from seqdiff.diffusion.samplers.confident import choose, doubt
 from seqdiff.streams import Streams
-
-
-def confident_law(sampler, tokens=empty, evidence=None, **settings):
-    known = Evidence.of(tokens, evidence, tiny.symbols)
-    masks = known.unfilled.sum(1)
-    law, done = {tuple(known.tokens[0].tolist()): 1.0}, 0
-    likelihood = None if evidence is None else evidence[0]
-    left = {state: known.unfilled for state in law}
-    while any(bool(rest.any()) for rest in left.values()):
-        after, remaining = {}, {}
-        for state, probability in law.items():
-            logits = tiny(torch.tensor([state]))[left[state]]
-            doubts = doubt(torch.softmax(logits, -1), sampler.score)
-            chosen = choose(sampler.count(masks, done), left[state], known.freedom, doubts)
-            where = chosen[0].nonzero()[:, 0].tolist()
-            for new, p in reveal({state: probability}, where, likelihood, **settings).items():
-                after[new] = after.get(new, 0.0) + p
-                remaining[new] = left[state] & ~chosen
-        law, left, done = after, remaining, done + 1
-    return law
 
 
 def sample_then_choose_law(score):
