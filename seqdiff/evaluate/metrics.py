@@ -63,10 +63,10 @@ def resampled(
 
 
 def interval(samples: Float64[np.ndarray, "R"], blocks: int, level: float = 0.95) -> tuple[float, float]:
-    """The expanded percentile interval of a bootstrap over this many blocks.
+    """The expanded percentile interval of a bootstrap over n = `blocks` blocks, of the kind that is in fewer.
 
-    Its tails are Phi(sqrt(n / (n - 1)) t_{a/2, n-1}) (Hesterberg 2015, Am. Stat. 69:371): plain
-    percentiles are too narrow where the sample is small, as a normal interval is beside Student's.
+    Its tails are Phi(sqrt(n / (n - 1)) t_{a/2, n-1}) (Hesterberg 2015, Am. Stat. 69:371): plain percentiles are too
+    narrow where the sample is small, as a normal interval is beside Student's.
     """
     from scipy.stats import norm, t
 

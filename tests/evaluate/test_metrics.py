@@ -74,7 +74,7 @@ def simulated(rng: np.random.Generator, blocks: int, size: int, shared: float) -
     return positive + math.sqrt(1 - shared) * own + math.sqrt(shared) * common, positive, block
 
 
-@pytest.mark.parametrize(("blocks", "size", "shared"), [(100, 1, 0.0), (20, 5, 0.5)])
+@pytest.mark.parametrize(("blocks", "size", "shared"), [(100, 1, 0.0), (20, 5, 0.5), (10, 10, 0.5)])
 def test_intervals_cover_the_truth_as_often_as_they_say(blocks, size, shared):
     rng = np.random.default_rng(2)
     thresholds = np.linspace(-5, 7, 2001)
@@ -84,7 +84,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(blocks, size, shared):
     for repetition in range(repetitions):
         scores, positive, block = simulated(rng, blocks, size, shared)
         areas = resampled(scores[None], positive, block, 250, repetition)[:, 0]
-        low, high = np.transpose([interval(area, blocks) for area in areas])
+        low, high = np.transpose([interval(area, blocks // 2) for area in areas])
         covered += (low <= truth) & (truth <= high)
     assert (covered / repetitions >= 0.9).all()
     assert (covered / repetitions <= 0.98).all()
