@@ -135,7 +135,7 @@ def placed(record: VcfRecord, genome: Genome, source: str) -> None:
     """DataError for a record on a contig that the genome lacks, or past its end."""
     where = f"{source}, line {record.number:,}"
     if record.contig not in genome.contigs:
-        raise DataError(f"{where}: {unknown_contig(record.contig, genome.contigs)} in {genome.path}")
+        raise DataError(f"{where}: {genome.path} lacks its contig: {unknown_contig(record.contig, genome.contigs)}")
     length = genome.contigs[record.contig]
     if record.start >= 0 and record.start + len(record.ref) <= length:
         return
