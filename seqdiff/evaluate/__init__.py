@@ -13,9 +13,10 @@ from seqdiff.evaluate.answer import Answer, Progress, Table
 from seqdiff.evaluate.calibration import Calibration
 from seqdiff.evaluate.likelihood import Likelihood
 from seqdiff.evaluate.recovery import Recovery
+from seqdiff.evaluate.samplers import Samplers
 from seqdiff.evaluate.variants import Variants
 
-QuestionConfig = Annotated[Likelihood | Recovery | Calibration | Variants, Field(discriminator="question")]
+QuestionConfig = Annotated[Likelihood | Recovery | Calibration | Samplers | Variants, Field(discriminator="question")]
 """Any question."""
 
 QUESTIONS = members(QuestionConfig, "question")
@@ -33,6 +34,7 @@ __all__ = [
     "Progress",
     "QuestionConfig",
     "Recovery",
+    "Samplers",
     "Table",
     "Variants",
 ]

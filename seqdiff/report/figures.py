@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
+from seqdiff.report.samplers import samplers_figure
 from seqdiff.report.style import FLOOR, GREEN, GREY, INK, MODEL, PALE, RIVAL, errors, figure, key_above
 
 Summary = Mapping[str, Any]
@@ -184,6 +185,7 @@ FIGURES = {
     "likelihood": likelihood_figure,
     "recovery": recovery_figure,
     "calibration": calibration_figure,
+    "samplers": samplers_figure,
     "variants": variants_figure,
 }
 """By question."""

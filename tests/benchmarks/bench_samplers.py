@@ -56,9 +56,9 @@ def settings(few: bool = False) -> Iterator[tuple[str, str, Sampler]]:
     for positions in (4, 16) if few else (1, 2, 4, 8, 16):
         yield "confident", f"{positions}", Confident(positions=positions)
     for steps in (32,) if few else (16, 32, 64, 128):
-        yield "remask", f"cap, {steps}", Remask(steps=steps)
+        yield "remask", f"{steps}", Remask(steps=steps)
     for strategy in () if few else ("rescale", "confidence", "loop"):
-        yield "remask", f"{strategy}, 32", Remask(strategy=strategy, steps=32)
+        yield f"remask, {strategy}", "32", Remask(strategy=strategy, steps=32)
     for steps, moves in ((16, 16),) if few else ((8, 8), (16, 16), (32, 32)):
         yield "correct", f"{steps}+{moves}", Correct(steps=steps, moves=moves)
         yield "correct, least certain", f"{steps}+{moves}", Correct(steps=steps, moves=moves, choose="least-certain")

@@ -11,7 +11,7 @@ from seqdiff.report import draw
 @pytest.mark.parametrize("name", list(QUESTIONS))
 def test_questions_contract(name, oracle, data, variants, tmp_path):
     """Every question: found by name, refuses unknown settings, deterministic, JSON, a table without holes, a figure."""
-    quick = {"bases": 4000, "order": 2} | (variants if name == "variants" else {})
+    quick = {"bases": 4000, "order": 2, "gap": 4, "flank": 8} | (variants if name == "variants" else {})
     small = {setting: value for setting, value in quick.items() if setting in QUESTIONS[name].model_fields}
     question = TypeAdapter(QuestionConfig).validate_python({"question": name, **small})
     assert type(question) is QUESTIONS[name]
