@@ -31,7 +31,7 @@ class Likelihood(Config):
     bases: int = Field(200_000, ge=1)
     """Test letters to read, in whole windows drawn at random; the whole split where it has fewer."""
     strata: int = Field(4, ge=1)
-    """Mask counts a replicate: numbers of masks spread evenly over 1..n."""
+    """Masks a replicate, their numbers from strata of 1..n (`seqdiff.diffusion.likelihood.design`)."""
     replicates: int = Field(2, ge=2)
     """Independent repetitions, from which the Monte-Carlo error comes."""
     order: int = Field(11, ge=0)

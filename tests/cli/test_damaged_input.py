@@ -17,6 +17,7 @@ COMMANDS = {
     "fastq": ["infill", "--steps", "1", "-q", "--format", "fastq"],
     "region": ["infill", "--steps", "1", "-q", "--region", "a:2-3"],
     "score": ["score", "--draws", "2", "-q"],
+    "score a region": ["score", "--method", "pseudo", "-q", "--region", "a:2-3"],
 }
 
 
