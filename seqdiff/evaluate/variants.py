@@ -213,6 +213,9 @@ def _scored(
         changes.append(change(effect.variant, scorer.genome, scorer.longest))
         kinds_of.append(kind)
         llr.append(effect.llr)
+    if not changes:
+        why = ", ".join(f"{number:,} {what}" for what, number in counts.items() if what.startswith("unscored"))
+        raise DataError(f"none of the {len(found):,} labelled alleles has a score: {why}")
     return Labelled(changes, np.array(kinds_of, bool), np.array(llr))
 
 
