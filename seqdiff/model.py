@@ -26,11 +26,13 @@ from seqdiff.data.vcf import Vcf
 from seqdiff.denoisers import Denoiser
 from seqdiff.diffusion.guidance import Guided
 from seqdiff.diffusion.likelihood import Elbo, ScorerConfig
-from seqdiff.diffusion.samplers import Ancestral, SamplerConfig
+from seqdiff.diffusion.samplers import Ancestral, Particles, SamplerConfig
 from seqdiff.errors import UsageError
 from seqdiff.inference import infill, score, variants
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
+from seqdiff.inference.design import Design
 from seqdiff.inference.filled import Infilled
+from seqdiff.inference.known import Known
 from seqdiff.inference.score import RecordScore
 from seqdiff.recipe import Recipe
 
@@ -112,15 +114,39 @@ class Model:
         spans: Mapping[str, Sequence[Interval]] | None = None,
         trusted: int | None = None,
         stride: int | None = None,
+        design: Design | None = None,
         source: str = "input",
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[Infilled]:
-        """Fill records from a file, in their order; see `seqdiff.inference.infill.infill`."""
+        """Fill records from a file, in their order; see `seqdiff.inference.infill.infill`.
+
+        Raises UsageError for a `design` with another sampler than `Particles`, or of other letters than DNA.
+        """
+        if design:
+            design.require_dna(self.alphabet)
+            if not isinstance(sampler or Particles(), Particles):
+                raise UsageError(f"constraints are met by the sampler particles, not by {sampler.kind}")
         return infill.infill(
-            self._checked(records, source), self.denoise, self.alphabet, self.context, sampler or Ancestral(),
-            seed=seed, samples=samples, spans=spans, trusted=trusted, stride=stride, batch_tokens=self.batch_tokens,
-            progress=progress,
+            self._checked(records, source), self.denoise, self.alphabet, self.context,
+            sampler or (Particles() if design else Ancestral()),
+            seed=seed, samples=samples, spans=spans, trusted=trusted, stride=stride, design=design,
+            batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip
+
+    def check_design(
+        self,
+        design: Design,
+        records: Iterable[Record],
+        *,
+        spans: Mapping[str, Sequence[Interval]] | None = None,
+        trusted: int | None = None,
+        stride: int | None = None,
+    ) -> None:
+        """Raises DataError for the first record that cannot meet the design, without a network call."""
+        design.require_dna(self.alphabet)
+        for record in records:
+            known = Known(record, self.alphabet, None if spans is None else spans.get(record.name, ()), trusted)
+            design.check(record, known, stride or self.context)
 
     def score(
         self, sequences: Iterable[str], scorer: ScorerConfig | None = None, *, seed: int = 0
@@ -181,11 +207,12 @@ class Model:
         *,
         seed: int = 0,
         stride: int | None = None,
+        design: Design | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[Infilled]:
         """New sequences: records of nothing but unknown letters, filled."""
         blanks = infill.unknown_records(lengths, self.alphabet)
-        return self.infill_records(blanks, sampler, seed=seed, stride=stride, progress=progress)
+        return self.infill_records(blanks, sampler, seed=seed, stride=stride, design=design, progress=progress)
 
     def sample(self, count: int, length: int, sampler: SamplerConfig | None = None, *, seed: int = 0) -> list[str]:
         """`count` new sequences of `length` letters."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from seqdiff.cli import inputs, options, results
+from seqdiff.cli import design, inputs, options, results
 from seqdiff.errors import UsageError
 
 
@@ -34,8 +34,12 @@ def command(
         bool,
         typer.Option("--exact-evidence", help="Many fillings side by side, weighted: ambiguity codes and qualities."),
     ] = False,
+    gc: design.GC = None,
+    forbid: design.Forbid = None,
+    translate: design.Translate = None,
+    genetic_code: design.GeneticCode = None,
     particles: options.ParticleNumber = None,
-    sampler: options.SamplerName = "ancestral",
+    sampler: options.SamplerName = None,
     steps: options.Steps = None,
     temperature: options.Temperature = 1.0,
     top_p: options.TopP = 1.0,
@@ -75,12 +79,11 @@ def command(
         raise UsageError("--clip: it cuts spans, so give --bed or --region as well")
     if trusted_quality is not None and not soft_evidence:
         raise UsageError("--trusted-quality: it says which letters are drawn again, so give --soft-evidence as well")
-    if particles is not None and not exact_evidence:
-        raise UsageError("--particles: it is for --exact-evidence")
     if logo and logo.suffix.lower() != ".png":
         raise UsageError(f"--logo {logo}: a file that ends in .png")
-    results.require_own("--logo", logo, output, report, fasta, bed)
-    results.require_own("--report", report, output, fasta, bed)
+    results.require_own("--logo", logo, output, report, fasta, bed, translate)
+    results.require_own("--report", report, output, fasta, bed, translate)
+    results.require_own("-o", None if str(output) == "-" else output, translate)
     if str(bed) == "-" and fasta == "-":
         raise UsageError("--fasta - and --bed -: only one of them can be stdin")
     options.one_of("--duplicates", duplicates, ("error", "first", "rename"))
@@ -103,7 +106,7 @@ def command(
         with options.progress("infill", loaded.alphabet.unit, quiet, total) as advance, out.writing(output, report):
             for result in loaded.infill_records(
                 read_records(path, duplicates=duplicates), chosen, seed=seed, samples=samples, spans=spans,
-                trusted=trusted, stride=stride, source=fasta, progress=advance,
+                trusted=trusted, stride=stride, design=task, source=fasta, progress=advance,
             ):  # fmt: skip
                 out.write(result)
         logger.info(

@@ -33,11 +33,11 @@ Duplicates = Annotated[
 ]
 
 SamplerName = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--sampler",
-        help="fast (many letters a network call), exact (one); or by its kind: ancestral, confident, bounded, remask, "
-        "correct, particles.",
+        help="fast (many letters a network call), exact (one); or by its kind: ancestral (the default), confident, "
+        "bounded, remask, correct, particles.",
     ),
 ]
 Steps = Annotated[
@@ -146,7 +146,7 @@ def difference(advance: Callable[[float], None], scale: float = 1) -> Callable[[
 
 
 def sampler(
-    kind: str, settings: list[str], *, steps: int | None = None, temperature: float = 1.0, top_p: float = 1.0
+    kind: str | None, settings: list[str], *, steps: int | None = None, temperature: float = 1.0, top_p: float = 1.0
 ) -> "Sampler":
     """The sampler a command line asks for, by preset or kind; a setting that it does not have is a UsageError, never
     ignored."""
@@ -157,6 +157,7 @@ def sampler(
 
     starts = {name: preset.model_dump() for name, preset in PRESETS.items()}
     starts |= {name: {"kind": name} for name in members(SamplerConfig)}
+    kind = kind or "ancestral"
     one_of("--sampler", kind, tuple(starts))
     asked: dict[str, object] = {"temperature": temperature, "top_p": top_p} | (
         {} if steps is None else {"steps": steps}
@@ -177,6 +178,15 @@ def sampler(
         unknown = first["type"] == "extra_forbidden"
         reason = f"the sampler {kind} has no such setting; it has {has}" if unknown else first["msg"]
         raise UsageError(f"{flag if name else '--sampler ' + kind}: {reason}") from error
+
+
+def plain(chosen: "Sampler", particles: int | None) -> "Sampler":
+    """The chosen sampler, with as many particles as were asked for."""
+    if particles is None:
+        return chosen
+    if chosen.kind != "particles":
+        raise UsageError("--particles: it is for --exact-evidence, --gc, --forbid and --translate")
+    return chosen.model_copy(update={"particles": particles})
 
 
 def exact(chosen: "Sampler", particles: int | None) -> "Sampler":

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from seqdiff.cli import options, results
+from seqdiff.cli import design, options, results
 from seqdiff.errors import UsageError
 
 
@@ -13,7 +13,12 @@ def command(
     length: Annotated[int, typer.Option("--length", min=1, help="Letters in each.")] = 512,
     model: options.ModelRun = None,
     output: options.Output = None,
-    sampler: options.SamplerName = "ancestral",
+    gc: design.GC = None,
+    forbid: design.Forbid = None,
+    translate: design.Translate = None,
+    genetic_code: design.GeneticCode = None,
+    particles: options.ParticleNumber = None,
+    sampler: options.SamplerName = None,
     steps: options.Steps = None,
     temperature: options.Temperature = 1.0,
     top_p: options.TopP = 1.0,
@@ -31,20 +36,35 @@ def command(
 ) -> None:
     """Draw new sequences from a model: filling a sequence of nothing but unknown letters.
 
+    A single protein of --translate is for all of them; several are named sample1, sample2, ...
+
     Example: seqdiff sample -n 10 --length 512 --seed 1 -o new.fa
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     options.one_of("--format", format, ("fasta", "fastq"))
-    results.require_own("--report", report, output)
+    results.require_own("--report", report, output, translate)
+    results.require_own("-o", None if str(output) == "-" else output, translate)
     if number * length > 10**10:
         raise UsageError(f"-n {number} --length {length}: that is {number * length:,} letters")
-    chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
+    from seqdiff.inference.infill import unknown_records
+
+    task = design.asked(gc, forbid, translate, genetic_code)
+    if task:
+        chosen = design.particles(particles, sampler, settings, steps, temperature, top_p)
+        task = task.for_samples(number, translate)
+    else:
+        chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
+        chosen = options.plain(chosen, particles)
     loaded = options.load(model, device, guidance, unconditional)
     options.check_stride(stride, loaded, length)
+    if task:
+        loaded.check_design(task, unknown_records([length] * number, loaded.alphabet), stride=stride)
     out = results.Results(loaded.alphabet, format, samples=1)
     with (
         options.progress("sample", loaded.alphabet.unit, quiet, number * length) as advance,
         out.writing(output, report),
     ):
-        for result in loaded.sample_records([length] * number, chosen, seed=seed, stride=stride, progress=advance):
+        for result in loaded.sample_records(
+            [length] * number, chosen, seed=seed, stride=stride, design=task, progress=advance
+        ):
             out.write(result)

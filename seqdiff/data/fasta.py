@@ -46,15 +46,15 @@ class Record:
 def read_records(
     path: str | Path,
     *,
-    duplicates: Literal["error", "first", "rename"] = "error",
+    duplicates: Literal["error", "first", "rename", "keep"] = "error",
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Record]:
     """The records of a FASTA or FASTQ file (`-`: stdin), plain, gzip or bgzip: told by content.
 
     Newlines may be LF, CRLF or CR, lines ragged or blank, FASTQ records wrapped. `duplicates` says what
-    happens to a name that came before: an error, only the `first` is kept, or later ones `rename`d with
-    `_2`, `_3`. `progress` is called with the bytes of the file read so far (`source.size_of`: the total).
-    Letters are not checked here: see `check_letters`.
+    happens to a name that came before: an error, only the `first` is kept, later ones are `rename`d with
+    `_2`, `_3`, or all `keep` it. `progress` is called with the bytes of the file read so far
+    (`source.size_of`: the total). Letters are not checked here: see `check_letters`.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file:
@@ -78,7 +78,7 @@ def _unique(source: Source, duplicates: str) -> Iterator[Record]:
     dropped = 0
     with source:
         for line, record in _records(source):
-            if record.name not in lines:
+            if record.name not in lines or duplicates == "keep":
                 lines[record.name] = line
                 yield record
             elif duplicates == "first":

@@ -34,6 +34,8 @@ class Infilled:
     calls: int
     log_weight: float | None
     ess: float | None = None
+    constraints: str | None = None
+    """What was asked of the record came to this (`Design.verify`); None: nothing was asked."""
 
     @property
     def filled(self) -> bytes:
@@ -82,12 +84,14 @@ def table_lines(name: str, infilled: Infilled) -> bytes:
     return b"".join(bytes_of(f"{name}\t{line}\n") for line in lines)
 
 
-REPORT_HEADER = b"name\treplicate\tfilled\tcalls\tlog_weight\tess\n"
+REPORT_HEADER = b"name\treplicate\tfilled\tcalls\tlog_weight\tess\tconstraints\n"
 
 
 def report_line(infilled: Infilled) -> bytes:
-    """One filling of one record as a line: letters filled, network calls, log weight (nats), effective particles."""
+    """One filling of one record as a line: letters filled, network calls, log weight (nats), effective particles,
+    and what the constraints came to."""
     weight = "." if infilled.log_weight is None else f"{infilled.log_weight:.6f}"
     ess = "." if infilled.ess is None else f"{infilled.ess:.2f}"
     fields = (infilled.record.name, infilled.replicate + 1, len(infilled.positions), infilled.calls, weight, ess)
+    fields += (infilled.constraints or ".",)
     return bytes_of("\t".join(map(str, fields)) + "\n")

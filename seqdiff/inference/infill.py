@@ -18,8 +18,10 @@ from seqdiff.alphabet import Alphabet
 from seqdiff.data.fasta import Record
 from seqdiff.data.intervals import Interval
 from seqdiff.data.source import bytes_of, shown
+from seqdiff.diffusion.constraints import MOST_ENTRIES, Guide
 from seqdiff.diffusion.samplers import Particles, SamplerConfig
 from seqdiff.errors import DataError
+from seqdiff.inference.design import Design, Task
 from seqdiff.inference.filled import Infilled, written
 from seqdiff.inference.known import Known
 from seqdiff.inference.windows import FillWindow, plan
@@ -41,6 +43,9 @@ class _Job:
         self.marginals = np.zeros((len(self.positions), symbols), np.float32)
         self.calls, self.log_weight, self.ess = 0, 0.0, math.nan
         self.impossible: int | None = None
+        self.task: Task | None = None
+        self.place = (0, 0)
+        """Under constraints: the state and the count that the window before has come to."""
 
 
 def infill(
@@ -55,6 +60,7 @@ def infill(
     spans: Mapping[str, Sequence[Interval]] | None = None,
     trusted: int | None = None,
     stride: int | None = None,
+    design: Design | None = None,
     batch_tokens: int = 16_384,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Infilled]:
@@ -67,20 +73,30 @@ def infill(
     name, replicate) alone. `progress` gets the number of letters filled. Records must have been checked
     (`seqdiff.data.fasta.check_letters`).
 
-    Raises DataError where all particles of a `Particles` sampler meet evidence that the model rules out. Other samplers
-    fill in a letter that the evidence allows, give a log weight of -inf, and a warning names the position.
+    A `design` is met by every filling, and takes a `Particles` sampler. Its windows are filled from left to right, one
+    by one; letters after a window are looked ahead to as if they were uniform (the weights are exact all the same).
+
+    Raises DataError for a record that cannot meet the design, and where all particles of a `Particles` sampler meet
+    evidence that the model rules out. Other samplers fill in a letter that the evidence allows, give a log weight of
+    -inf, and a warning names the position.
     """
+    assert design is None or isinstance(sampler, Particles), "constraints are met by particles"
     for group in _groups(records):
         jobs = []
         for record in group:
             known = Known(record, alphabet, None if spans is None else spans.get(record.name, ()), trusted)
+            if design:
+                design.check(record, known, stride or context)
+                design.warn(record, known)
             jobs += [_Job(record, r, known, alphabet.size) for r in range(samples)]
-        _fill(jobs, denoise, alphabet, context, sampler, seed, stride, batch_tokens, progress)
+        _fill(jobs, denoise, alphabet, context, sampler, seed, stride, design, batch_tokens, progress)
         for job in jobs:
             if job.impossible is not None:
                 _say_impossible(job, sampler)
+            record = written(job.record, job.positions, job.tokens[job.positions], alphabet)
             yield Infilled(
-                record=written(job.record, job.positions, job.tokens[job.positions], alphabet),
+                record=record,
+                constraints=design.verify(record, job.known) if design else None,
                 replicate=job.replicate,
                 positions=job.positions,
                 marginals=job.marginals,
@@ -95,8 +111,8 @@ def _say_impossible(job: _Job, sampler: SamplerConfig) -> None:
     where = f"record {shown(bytes_of(job.record.name))}, position {job.impossible + 1:,}"
     if isinstance(sampler, Particles):
         raise DataError(
-            f"{where}: what is known of the letters is impossible under the model, in all of {sampler.particles} "
-            "particles; check them, or fill without exact evidence"
+            f"{where}: what is known of the letters, or asked of them, is impossible under the model, in all of "
+            f"{sampler.particles} particles; check it, or fill without exact evidence"
         )
     log.warning("%s: the model rules out every letter that is possible here: the log weight is -inf", where)
 
@@ -122,17 +138,20 @@ def _fill(
     sampler: SamplerConfig,
     seed: int,
     stride: int | None,
+    design: Design | None,
     batch_tokens: int,
     progress: Callable[[int], None] | None,
 ) -> None:
     """Fill every window of every job, round by round."""
     rounds: dict[int, list[tuple[_Job, FillWindow]]] = {}
-    plans: dict[int, list[FillWindow]] = {}
+    plans: dict[int, tuple[list[FillWindow], Task | None]] = {}
     for job in jobs:
         key = id(job.known)
         if key not in plans:
-            plans[key] = plan(job.known.targets, context, stride)
-        for window in plans[key]:
+            windows = plan(job.known.targets, context, stride, in_order=design is not None)
+            plans[key] = windows, Task(design, job.record, job.known, windows) if design and windows else None
+        windows, job.task = plans[key]
+        for window in windows:
             rounds.setdefault(window.level, []).append((job, window))
     particles = sampler.particles if isinstance(sampler, Particles) else 1
     parts = _InParts(denoise, alphabet.size, batch_tokens) if particles > 1 else denoise
@@ -143,6 +162,9 @@ def _fill(
         filled: list[_FilledWindow] = []
         while waiting:
             rows = max(1, batch_tokens // (particles * (waiting[-1][1].end - waiting[-1][1].start)))
+            if design:
+                entries = itertools.accumulate(job.task.entries(window) for job, window in reversed(waiting[-rows:]))
+                rows = max(1, sum(so_far <= MOST_ENTRIES for so_far in entries))
             part, waiting = waiting[-rows:], waiting[:-rows]
             new = _fill_windows(part, parts, alphabet, sampler, seed)
             filled += new
@@ -163,12 +185,14 @@ class _FilledWindow(NamedTuple):
     log_weight: float
     ess: float
     impossible: int | None
+    place: tuple[int, int]
 
     def put_in_place(self) -> None:
         self.job.tokens[self.places] = self.letters
         self.job.marginals[np.searchsorted(self.job.positions, self.places)] = self.marginals
         self.job.calls += self.calls
         self.job.log_weight += self.log_weight
+        self.job.place = self.place
         self.job.ess = float(np.fmin(self.job.ess, self.ess))
         if self.job.impossible is None:
             self.job.impossible = self.impossible
@@ -192,7 +216,9 @@ def _fill_windows(
     start = torch.from_numpy(tokens)
     marginals = denoise(start).double().softmax(-1).cpu().numpy()
     streams = Streams.of(seed, [(job.record.name, job.replicate, window.first) for job, window in part])
-    result = sampler(denoise, start, torch.from_numpy(evidence), rng=streams)
+    guides = [_guide(job, window, marginals[row], evidence[row]) for row, (job, window) in enumerate(part) if job.task]
+    steering = {"guides": guides} if guides else {}
+    result = sampler(denoise, start, torch.from_numpy(evidence), rng=streams, **steering)
     drawn = result.tokens.cpu().numpy()
     filled = []
     for row, (job, window) in enumerate(part):
@@ -209,9 +235,15 @@ def _fill_windows(
                 log_weight=float(result.log_weight[row]),
                 ess=math.nan if result.ess is None else float(result.ess[row]),
                 impossible=None if ruled_out < 0 else window.start + ruled_out,
+                place=(guides[row].state, guides[row].count) if guides else job.place,
             )
         )
     return filled
+
+
+def _guide(job: _Job, window: FillWindow, marginals: np.ndarray, evidence: np.ndarray) -> Guide:
+    at = np.flatnonzero(job.known.targets[window.first : window.last]) + window.first - window.start
+    return job.task.guide(window, marginals[at], evidence[at], job.place)
 
 
 class _InParts:

@@ -8,7 +8,7 @@ doi:10.1101/gr.8.3.186), so that P(call | letter) is 1 - e for the called letter
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from seqdiff.alphabet import Alphabet
 from seqdiff.data.fasta import Record
@@ -54,7 +54,7 @@ class Known:
             self.targets = inside & (unknown | (self._called < trusted))
         self.tokens[self.targets] = alphabet.mask
 
-    def likelihood(self, where: slice) -> Bool[np.ndarray, "n K"] | Float64[np.ndarray, "n K"]:
+    def likelihood(self, where: slice | Int64[np.ndarray, "n"]) -> Bool[np.ndarray, "n K"] | Float64[np.ndarray, "n K"]:
         """P(what is known | letter) at some places; 0 for every letter where nothing is to be filled.
 
         >>> from seqdiff.alphabet import DNA
@@ -65,7 +65,7 @@ class Known:
         targets = self.targets[where, np.newaxis]
         if self._anything:
             return np.broadcast_to(targets, (len(targets), self._alphabet.size))
-        sets = self._alphabet.allowed(self._sequence[where])
+        sets = self._alphabet.allowed(np.frombuffer(self._sequence, np.uint8)[where].tobytes())
         if self._trusted is None:
             return sets & targets
         others = self._alphabet.size - 1
@@ -73,3 +73,16 @@ class Known:
         error = np.minimum(10.0 ** (-self._called[where, np.newaxis] / 10.0), others / (others + 1))
         certain = sets.sum(1, keepdims=True) == 1
         return np.where(certain, np.where(sets, 1 - error, error / others), sets) * targets
+
+    def possible(self, where: slice) -> list[str]:
+        """The symbols that each letter may be: its own where it is given, none where it stays unknown."""
+        given, likelihood = self.tokens[where], self.likelihood(where)
+        symbols = np.array(list(self._alphabet.symbols))
+        return [
+            "".join(symbols[row > 0]) if target else "".join(symbols[token : token + 1])
+            for token, target, row in zip(given, self.targets[where], likelihood)
+        ]
+
+    def given(self) -> bytes:
+        """The letters that are given, upper-case, and the unknown letter in place of all others."""
+        return self._alphabet.decode(self.tokens)

@@ -5,7 +5,7 @@ Memory, a record's letters, its bounds on a share -> `Course` (`course.py`): how
 that a way of filling what is left obeys everything -> `Guide`, by which particles are steered
 """
 
-from seqdiff.diffusion.constraints.course import Course, Guide, Rules, Share, TooLarge
+from seqdiff.diffusion.constraints.course import MOST_ENTRIES, Course, Guide, Rules, Share, TooLarge
 from seqdiff.diffusion.constraints.memory import Memory, Word
 
-__all__ = ["Course", "Guide", "Memory", "Rules", "Share", "TooLarge", "Word"]
+__all__ = ["MOST_ENTRIES", "Course", "Guide", "Memory", "Rules", "Share", "TooLarge", "Word"]

@@ -7,7 +7,7 @@ beta_{i+1}(delta_i(s, v)). beta is 0 exactly where no filling is left, since nu 
 be off by any factor, and weights stay exact.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
@@ -94,6 +94,10 @@ class Course:
         """The first letter of the course at or after a place of the record."""
         return int(np.searchsorted(self.places, place))
 
+    def too_large(self, letters: int) -> bool:
+        """Whether tables at this many letters are more than are kept in memory."""
+        return self.entries * letters > MOST_ENTRIES
+
     def feasible(self, likelihood: Float64[np.ndarray, "T K"]) -> bool:
         """Whether any filling that the likelihood (of the targets, in order) allows obeys the rules."""
         if not len(self.places):
@@ -101,9 +105,9 @@ class Course:
         table = self.ends(likelihood, [0])[0]
         return bool(table.values[self.fresh[0], 0] > 0)
 
-    def ends(self, likelihood: Float64[np.ndarray, "T K"], wanted: list[int]) -> dict[int, Table]:
+    def ends(self, likelihood: Float64[np.ndarray, "T K"], wanted: Collection[int]) -> dict[int, Table]:
         """Tables before some letters of the course, from uniform marginals; at its end, the last one."""
-        found = {}
+        found, wanted = {}, set(wanted)
         table, target = self._last(), len(likelihood)
         for i in range(len(self.places), -1, -1):
             if i < len(self.places):
@@ -122,12 +126,12 @@ class Course:
         likelihood: Float64[np.ndarray, "T K"],
         state: int,
         count: int,
+        origin: int = 0,
     ) -> "Guide":
         """How particles are steered through the letters first..last-1 of the course: `marginals` and `likelihood` are
-        those of the targets among them, `end` the table before letter `last`, `state` and `count` where they begin."""
+        those of the targets among them, `end` the table before letter `last`, `state` and `count` where they begin.
+        Places count from `origin`."""
         weights = np.maximum(marginals, LEAST_MARGINAL) * likelihood
-        if self.entries * len(weights) > MOST_ENTRIES:
-            raise TooLarge(f"{self.entries:,} states and counts at each of {len(weights):,} letters")
         tables, table, target = {}, end, len(weights)
         for i in range(last - 1, first - 1, -1):
             table = self._entered(i + 1, table)
@@ -136,7 +140,7 @@ class Course:
                 tables[i] = table
             table = self._before(i, table, weights[target] if self.is_target[i] else None)
         start = state if self.fresh[first] < 0 else int(self.fresh[first])
-        return Guide(self, first, last, tables, start, count)
+        return Guide(self, first, last, tables, start, count, origin)
 
     def allowed(self, i: int) -> Bool[np.ndarray, "Q K"]:
         """Which letters may stand at letter i of the course, by the state before it."""
@@ -197,15 +201,17 @@ def _scaled(values: Float64[np.ndarray, "Q C"], scale: Float64[np.ndarray, "C"])
 class Guide:
     """The way of the particles of one row through a window, by the number of the target they have come to."""
 
-    def __init__(self, course: Course, first: int, last: int, tables: Mapping[int, Table], state: int, count: int):
-        self._course, self._first, self._last, self._tables = course, first, last, tables
+    def __init__(
+        self, course: Course, first: int, last: int, tables: Mapping[int, Table], state: int, count: int, origin: int
+    ):
+        self._course, self._last, self._tables, self._origin = course, last, tables, origin
         self._at = [i for i in range(first, last) if course.is_target[i]]
         self.state, self.count = state, count
 
     @property
     def places(self) -> Int[np.ndarray, "T"]:
-        """The targets of the window, as places of the record."""
-        return self._course.places[self._at]
+        """The targets of the window."""
+        return self._course.places[self._at] - self._origin
 
     def ahead(
         self, target: int, state: Int[np.ndarray, "N"], count: Int[np.ndarray, "N"]
