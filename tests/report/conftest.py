@@ -8,7 +8,13 @@ import pytest
 
 @pytest.fixture(scope="session")
 def summaries() -> dict[str, dict]:
-    return {"likelihood": likelihood(), "recovery": recovery(), "calibration": calibration(), "variants": variants()}
+    return {
+        "likelihood": likelihood(),
+        "recovery": recovery(),
+        "calibration": calibration(),
+        "variants": variants(),
+        "samplers": samplers(),
+    }
 
 
 @pytest.fixture(scope="session")
@@ -87,3 +93,15 @@ def variants() -> dict:
         {"class": "deletion", "positives": 3, "negatives": 40, "judged": False},
     ]  # fmt: skip
     return {"question": "variants", "markov_order": 9, "classes": classes}
+
+
+def samplers() -> dict:
+    def row(name: str | None, calls: float, recovered: float, bits: float, distance: float) -> dict:
+        return {"name": name, "calls": calls, "recovered": {"value": recovered, "se": 0.01},
+                "bits": {"value": bits, "se": 0.03}, "distance": {"value": distance, "se": 0.004}}  # fmt: skip
+
+    names = ("fast", "exact", "ancestral", "confident", "bounded", "remask", "correct")
+    calls, bits = (9.5, 64, 41, 64, 22, 64, 96), (1.93, 1.87, 1.88, 1.52, 1.9, 1.8, 1.88)
+    rows = [row(n, c, 0.32 - 0.02 * (b - 1.87), b, 0.08 + abs(b - 1.87) / 3) for n, c, b in zip(names, calls, bits)]
+    return {"question": "samplers", "unit": "base", "settings": {"word": 3, "gap": 64}, "samplers": rows,
+            "true": row(None, 0, 1.0, 1.87, 0.07), "halves": 0.01}  # fmt: skip

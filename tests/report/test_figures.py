@@ -14,7 +14,7 @@ def size(path) -> tuple[int, int]:
     return struct.unpack(">II", head[16:])
 
 
-@pytest.mark.parametrize("question", ["likelihood", "recovery", "calibration", "variants"])
+@pytest.mark.parametrize("question", ["likelihood", "recovery", "calibration", "variants", "samplers"])
 def test_same_numbers_same_picture_other_numbers_another(question, summaries, tmp_path):
     for name in ("one.png", "two.png"):
         draw(tmp_path / name, question, summaries[question])
@@ -28,6 +28,8 @@ def test_same_numbers_same_picture_other_numbers_another(question, summaries, tm
             other["gaps"][2]["model"]["accuracy"]["value"] += 0.02
         case "calibration":
             other["reliability"][3]["observed"]["value"] += 0.05
+        case "samplers":
+            other["samplers"][2]["bits"]["value"] += 0.05
         case "variants":
             other["classes"][0]["markov"]["auprc"]["high"] += 0.02
     draw(tmp_path / "other.png", question, other)
