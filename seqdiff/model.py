@@ -48,7 +48,8 @@ class Frozen:
     def __init__(self, denoiser: Denoiser, device: torch.device):
         self.network = denoiser.to(device).eval()
         self.device = device
-        self.symbols, self.hollow, self.equivariant = denoiser.symbols, denoiser.hollow, denoiser.equivariant
+        self.symbols, self.hollow = denoiser.symbols, denoiser.hollow
+        self.equivariant, self.reach = denoiser.equivariant, denoiser.reach
 
     @torch.no_grad()
     def __call__(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:

@@ -73,6 +73,7 @@ class ConvolutionDenoiser(Denoiser):
 
     def __init__(self, settings: Convolution, symbols: int):
         super().__init__(symbols, settings.width)
+        self.reach = settings.reach
         self.blocks = nn.ModuleList(Block(settings, dilation) for dilation in settings.dilations)
         self.norm = nn.LayerNorm(settings.width)
         initialise(self, settings.depth)

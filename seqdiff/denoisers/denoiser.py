@@ -43,6 +43,8 @@ class Denoiser(nn.Module, ABC):
     hollow = False
     equivariant = False
     """Whether, outside training, the reverse complement of a sequence gets the reverse complement of its logits."""
+    reach: int | None = None
+    """How many positions to each side can change a prediction; None: all."""
     activation_checkpointing = False
     """Of each layer only the input is kept for the backward pass, which computes the layer again (Chen et al. 2016,
     arXiv:1604.06174). It changes memory and time, no result."""

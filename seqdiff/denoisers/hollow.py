@@ -70,6 +70,7 @@ class HollowDenoiser(Denoiser):
 
     def __init__(self, settings: HollowConvolution, symbols: int):
         super().__init__(symbols, settings.width)
+        self.reach = settings.reach
         self.embedding = Neighbours(symbols, settings.width, settings.radius)
         self.blocks = nn.ModuleList(Block(settings, dilation) for dilation in settings.dilations)
         self.norm = nn.LayerNorm(settings.width)

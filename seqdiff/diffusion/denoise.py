@@ -1,6 +1,6 @@
 """What the mathematics asks of a network: a callable from tokens to logits, and how precise its answers are."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -42,7 +42,7 @@ def is_hollow(denoise: Denoise) -> bool:
     >>> is_hollow(lambda tokens: torch.zeros(*tokens.shape, 4))
     False
     """
-    return _says(denoise, "hollow")
+    return bool(_says(denoise, "hollow"))
 
 
 def is_equivariant(denoise: Denoise) -> bool:
@@ -51,15 +51,23 @@ def is_equivariant(denoise: Denoise) -> bool:
     >>> is_equivariant(lambda tokens: torch.zeros(*tokens.shape, 4))
     False
     """
-    return _says(denoise, "equivariant")
+    return bool(_says(denoise, "equivariant"))
 
 
-def _says(denoise: Denoise, claim: str) -> bool:
-    """A claim of the network, looked for inside wrappers."""
+def reach(denoise: Denoise) -> int | None:
+    """How many positions to each side can change a prediction, `denoise.reach`; None where it does not say.
+
+    >>> reach(lambda tokens: torch.zeros(*tokens.shape, 4))
+    """
+    return _says(denoise, "reach")
+
+
+def _says(denoise: Denoise, claim: str) -> Any:
+    """What the network says of itself, looked for inside wrappers; None where it says nothing."""
     network = denoise
     while not hasattr(network, claim) and hasattr(network, "module"):
         network = network.module
-    return bool(getattr(network, claim, False))
+    return getattr(network, claim, None)
 
 
 def precise(values: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ rule over them given the rest, over a few orders. Anything that moves what follo
 bounds of two stretches between the same flanks, through common masks, with a standard error. All are averaged over
 both strands, unless the network answers alike for both.
 
-A window stands with the change in its middle, and the rest of it is the genome. A hollow network answers for every
+A window stands with the change in its middle, and the rest of it is the genome: as much as the context allows, or as
+the network sees. A hollow network answers for every
 letter of a window at once, so sites share windows there, laid out on a fixed grid: what a site gets never depends on
 which others are asked for.
 """
@@ -25,7 +26,7 @@ from seqdiff.config import Config
 from seqdiff.data.genome import SOFT_MASKED, Genome
 from seqdiff.data.variants import Reason
 from seqdiff.diffusion.categorical import not_a_number
-from seqdiff.diffusion.denoise import Denoise, is_equivariant, is_hollow, precise
+from seqdiff.diffusion.denoise import Denoise, is_equivariant, is_hollow, precise, reach
 from seqdiff.diffusion.likelihood.ratio import Ratio, lengths, split, substitutions
 from seqdiff.inference.stretches import Changes, alike, matched, span, stacked
 from seqdiff.streams import Streams
@@ -92,7 +93,7 @@ class ChangeScorer:
     ):
         self.genome, self.denoise, self.context, self.settings = genome, denoise, context, settings
         self.seed, self.batch_tokens = seed, batch_tokens
-        self.hollow = is_hollow(denoise)
+        self.hollow, self.reach = is_hollow(denoise), reach(denoise)
         alike = is_equivariant(denoise) or not genome.alphabet.complementary
         self.strands = ("+",) if alike else ("+", "-")
         self._number = {contig: number for number, contig in enumerate(genome.contigs)}
@@ -168,16 +169,18 @@ class ChangeScorer:
 
         The site in the middle; in the windows of a hollow network, of the grid the one whose middle is nearest.
         """
-        length = self._lengths[contig]
-        if length <= self.context:
+        length, width = self._lengths[contig], self.context
+        if not self.hollow and self.reach is not None:
+            width = min(width, 2 * self.reach + 1)
+        if length <= width:
             return length, contig, 0
-        last, middle = length - self.context, self.context // 2
+        last, middle = length - width, width // 2
         if not self.hollow:
-            return self.context, contig, min(max(0, position - middle), last)
-        step = max(1, int(self.context * READ))
+            return width, contig, min(max(0, position - middle), last)
+        step = max(1, int(width * READ))
         tile = max(0, (position - middle + step // 2) // step) * step
         nearest = min((min(tile, last), last), key=lambda start: abs(start + middle - position))
-        return self.context, contig, nearest
+        return width, contig, nearest
 
     @torch.no_grad()
     def _log_mu(
@@ -213,7 +216,9 @@ class ChangeScorer:
         at_once = max(1, KEYS_AT_ONCE // (self.context * settings.draws))
         for first in range(0, len(wanted), at_once):
             part = wanted[first : first + at_once]
-            pairs = [matched(changes, self.genome, self.context, MARGIN) for changes in part]
+            # The bound of a substitution is that of its whole window, where no letter is left away.
+            seen = None if estimate.func is split else self.reach
+            pairs = [matched(changes, self.genome, self.context, MARGIN, seen) for changes in part]
             for same in alike(pairs):
                 results = []
                 for strand in self.strands:

@@ -34,16 +34,20 @@ def span(changes: Changes) -> tuple[int, int, int]:
     return changes[0].start, changes[-1].end + changes[-1].slack, grown
 
 
-def matched(changes: Changes, genome: Genome, context: int, margin: int) -> tuple[Stretch, Stretch]:
+def matched(
+    changes: Changes, genome: Genome, context: int, margin: int, reach: int | None = None
+) -> tuple[Stretch, Stretch]:
     """The genome around the changes, and the same with them; the longer of the two is `context` long, or the contig.
 
     The changes stand in the middle, as far as the contig allows. Scored are the letters from the first change to the
-    last, all places a repeat allows among them, and `margin` letters on each side.
+    last, all places a repeat allows among them, and `margin` letters on each side. Letters further than `reach` from
+    those are left away: they change nothing.
     """
     begin, end, grown = span(changes)
     contig = changes[0].contig
     length = genome.contigs[contig]
     room = context - (end - begin) - max(0, grown)
+    room = room if reach is None else min(room, 2 * (margin + reach))
     left = min(room // 2, begin)
     right = min(room - left, length - end)
     left = min(room - right, begin)

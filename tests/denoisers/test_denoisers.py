@@ -235,6 +235,20 @@ def test_a_hollow_network_never_sees_the_letter_it_predicts(settings, draw):
     assert (max(moved) == 0) == settings.hollow
 
 
+def test_what_lies_beyond_the_reach_changes_nothing(settings, draw):
+    network, tokens = trained(settings, torch.float64), tokens_of(draw, length=41)
+    if network.reach is None:
+        pytest.skip("sees everything")
+    middle = tokens.shape[1] // 2
+    assert network.reach < middle
+    before = run(network, tokens)[:, middle]
+    tokens[:, middle + network.reach + 1 :] = PAD
+    tokens[:, : middle - network.reach] = 0
+    torch.testing.assert_close(run(network, tokens)[:, middle], before, rtol=0, atol=1e-12)
+    tokens[:, middle - network.reach] = 1
+    assert (run(network, tokens)[:, middle] - before).abs().max() > 0
+
+
 def test_hidden_states_stay_in_full_precision_under_autocast(settings, draw):
     network, tokens = trained(settings), tokens_of(draw)
     time = torch.full((len(tokens),), 0.4) if network.takes_time else None

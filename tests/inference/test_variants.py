@@ -15,6 +15,7 @@ from seqdiff.data.genome import Genome
 from seqdiff.data.intervals import Interval
 from seqdiff.data.variants import Variant
 from seqdiff.data.vcf import Vcf
+from seqdiff.denoisers import Convolution, HollowConvolution
 from seqdiff.errors import SeqdiffError
 from seqdiff.inference.changes import MARGIN, ChangeScorer, VariantScorer
 from seqdiff.inference.variants import annotate, effects
@@ -307,6 +308,26 @@ def test_effects_of_a_record_are_in_the_order_of_its_alleles(tmp_path, genome):
         assert [effect.variant.alt for effect in alleles] == record.alternates
         assert [effect.reason for effect in alleles] == [None, None, None, "overlapping_deletion", "symbolic"]
     assert [record.start for record, _ in found] == [50, 10, 90]
+
+
+@pytest.mark.parametrize(
+    "settings", [Convolution(width=12, hidden=6, depth=3, kernel=3), HollowConvolution(radius=2, depth=3)]
+)
+def test_what_a_network_does_not_see_is_left_away_and_changes_nothing(genome, settings):
+    torch.manual_seed(0)
+    network = settings.build(4).double().eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    wanted = [substitution(300), substitution(600, 3), Variant("chr1", 900, TEXT[900:903], TEXT[900]), substitution(2)]
+    with torch.no_grad():
+        near = list(effects(wanted, scorer(genome, network, context=256)))
+        network.reach = None
+        whole = list(effects(wanted, scorer(genome, network, context=256)))
+    assert [effect.llr for effect in near] == pytest.approx([effect.llr for effect in whole], abs=1e-9)
+    assert max(effect.llr for effect in whole) - min(effect.llr for effect in whole) > 0.1
+    assert [effect.context for effect in whole] == [256] * 4
+    assert near[1].context == 3 + 2 * (MARGIN + settings.reach) < 256
 
 
 def test_the_shipped_model_gives_the_same_whatever_the_order_batches_and_threads():
