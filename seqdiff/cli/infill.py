@@ -91,15 +91,23 @@ def command(
     from seqdiff.inference.known import TRUSTED_QUALITY, check_qualities
     from seqdiff.model import logger
 
-    chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
-    if exact_evidence:
-        chosen = options.exact(chosen, particles)
+    task = design.asked(gc, forbid, translate, genetic_code)
+    if task:
+        chosen = design.particles(particles, sampler, settings, steps, temperature, top_p)
+    else:
+        chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
+        chosen = options.exact(chosen, particles) if exact_evidence else options.plain(chosen, particles)
     trusted = (TRUSTED_QUALITY if trusted_quality is None else trusted_quality) if soft_evidence else None
     loaded = options.load(model, device, guidance, unconditional)
     look = check_qualities if soft_evidence else None
-    with inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region), look=look) as (path, lengths):
+    spool = bool(bed or region or task)
+    with inputs.checked(fasta, loaded.alphabet, duplicates, spool=spool, look=look) as (path, lengths):
         options.check_stride(stride, loaded, max(lengths.values(), default=None))
         spans = inputs.spans(lengths, bed, region or [], clip) if bed or region else None
+        if task:
+            task.require_names(lengths, translate)
+            records = read_records(path, duplicates=duplicates)
+            loaded.check_design(task, records, spans=spans, trusted=trusted, stride=stride)
         masked = spans is not None and trusted is None
         total = samples * sum(i.length for each in spans.values() for i in each) if masked else None
         out = results.Results(loaded.alphabet, kind, samples, logo)

@@ -5,6 +5,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from Bio.Restriction import DpnII, EcoRI, RestrictionBatch
+from Bio.Seq import Seq
 from typer.testing import CliRunner
 
 from seqdiff import model as models
@@ -134,7 +136,7 @@ def test_every_sampler_and_preset_by_name(reads, tmp_path):
 
 
 def test_a_long_record_is_filled_stride_by_stride(tmp_path):
-    out = [run("sample", "--length", 1100, "--sampler", "fast", "--stride", stride, "-q") for stride in (300, 900)]
+    out = [run("sample", "--length", 1100, "--steps", 2, "--stride", stride, "-q") for stride in (500, 900)]
     assert out[0] != out[1]
     assert [len("".join(text.splitlines()[1:])) for text in out] == [1100, 1100]
     result = invoke("sample", "--length", 60, "--sampler", "fast", "--stride", 20)
@@ -165,7 +167,7 @@ def test_a_logo_of_every_gap(reads, tmp_path):
     ("words", "said"),
     [
         (["--trusted-quality", "20"], "--trusted-quality: it says which letters are drawn again, so give --soft-"),
-        (["--particles", "4"], "--particles: it is for --exact-evidence"),
+        (["--particles", "4"], "--particles: it is for --exact-evidence, --gc, --forbid and --translate"),
         (["--exact-evidence", "--sampler", "particles"], "--sampler says which one fills the rest"),
         (["--exact-evidence", "--set", "finish=exact"], "no such setting"),
         (["--logo", "a.jpg"], "--logo a.jpg: a file that ends in .png"),
@@ -194,3 +196,103 @@ def test_a_report_appears_whole_or_not_at_all(reads, tmp_path, monkeypatch):
     assert isinstance(result.exception, AttributeError)
     assert (tmp_path / "r.tsv").read_text() == "precious"
     assert not (tmp_path / "o.fq").exists()
+
+
+@pytest.fixture
+def gap(tmp_path):
+    (tmp_path / "gap.fa").write_text(">r a gap\nACGAATNNNNNNNN\nNNNNNNNNNNNNNNNNNNNNNNNNGAT\n>s\nACGTNNNNNN\n")
+    (tmp_path / "p.fa").write_text(">r start=7\nMKWSEQ*\n")
+    return tmp_path / "gap.fa"
+
+
+def joined(text):
+    return ["".join(record.splitlines()[1:]) for record in text.split(">")[1:]]
+
+
+def test_designed_dna_is_what_was_asked_for(gap, tmp_path):
+    asked = ["--gc", "40%-60%", "--forbid", "EcoRI", "--forbid", "GATC", "--translate", tmp_path / "p.fa"]
+    text = run("infill", "--fasta", gap, *asked, "--particles", 4, "--report", tmp_path / "r.tsv", "-q")
+    long, short = joined(text)
+    assert text.startswith(">r a gap\nACGAAT")
+    assert str(Seq(long[6:27]).translate()) == "MKWSEQ*"
+    for sequence, filled in ((long, long[6:38]), (short, short[4:])):
+        assert not any(RestrictionBatch([EcoRI, DpnII]).search(Seq(sequence)).values())
+        assert 0.4 <= sum(filled.count(base) for base in "GC") / len(filled) <= 0.6
+    rows = table(tmp_path / "r.tsv")
+    assert [row["constraints"].split()[1:] for row in rows] == [["forbidden=0", "proteins=1"], ["forbidden=0"]]
+    assert all(0 < float(row["ess"]) <= 4 and float(row["log_weight"]) < 0 for row in rows)
+    stdin = CliRunner().invoke(
+        app, ["infill", "--fasta", "-", *map(str, asked), "--particles", "4", "-q"], input=gap.read_bytes()
+    )
+    assert stdin.stdout == text
+
+
+def test_samples_are_designed_too(tmp_path):
+    (tmp_path / "one.fa").write_text(">any name\nMKW*\n")
+    (tmp_path / "two.fa").write_text(">sample2 strand=- start=3\nMKW*\n")
+    for proteins, coding in (("one.fa", [True, True]), ("two.fa", [False, True])):
+        out = joined(run("sample", "-n", 2, "--length", 20, "--translate", tmp_path / proteins, "--particles", 2, "-q"))
+        forward = [str(Seq(text[:12]).translate()) == "MKW*" for text in out]
+        backward = [str(Seq(text[2:14]).reverse_complement().translate()) == "MKW*" for text in out]
+        assert (forward if proteins == "one.fa" else backward) == coding
+
+
+def test_another_genetic_code(gap, tmp_path):
+    asked = ("--translate", tmp_path / "p.fa", "--genetic-code", 2, "--particles", 2, "-q")
+    assert str(Seq(joined(run("infill", "--fasta", gap, *asked))[0][6:27]).translate(table=2)) == "MKWSEQ*"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--gc", "half"], 2, "--gc half: write it as 0.4-0.6 or 40%-60%"),
+        (["--gc", "60-40%"], 2, "--gc 60-40%: from low to high, between 0 and 1"),
+        (["--gc", "40-60"], 2, "with %, if these are percentages"),
+        (["--gc", "0.55-0.58"], 1, "record 's': --gc 0.55-0.58 cannot be met, whatever is filled in"),
+        (["--forbid", "EcoR9"], 2, "--forbid EcoR9: neither a word of the letters"),
+        (["--forbid", "N"], 2, "any letters at all are such a word"),
+        (["--forbid", "W", "--forbid", "S"], 1, "record 'r': --forbid W, --forbid S could each be met alone"),
+        (["--translate", "none.fa"], 1, "none.fa"),
+        (["--translate", "odd.fa"], 1, "odd.fa: protein 'r' has 'U' at position 2, which no codon of genetic code 1"),
+        (["--translate", "other.fa"], 1, "other.fa: there is no record 't' to code for this protein"),
+        (["--translate", "long.fa"], 1, "record 's': the protein MKW at 4 takes the letters up to 12"),
+        (["--translate", "given.fa"], 1, "record 'r': ACG at 1-3 cannot code for M, letter 1 of the protein M at 1"),
+        (["--translate", "p.fa", "--genetic-code", "99"], 2, "--genetic-code 99: there is no such NCBI table"),
+        (["--genetic-code", "2"], 2, "--genetic-code: it says how proteins are read, so give --translate"),
+        (["--gc", "0-1", "--sampler", "exact"], 2, "--sampler: with --gc, --forbid or --translate letters are filled"),
+        (["--gc", "0-1", "--steps", "3"], 2, "--steps: with --gc, --forbid or --translate"),
+        (["--gc", "0-1", "--guidance", "1", "--unconditional", "protein"], 2, "of DNA and protein"),
+    ],
+)
+def test_a_design_that_makes_no_sense_is_said_before_any_output(gap, tmp_path, monkeypatch, words, code, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.fa").write_text(">r\nMU\n")
+    (tmp_path / "other.fa").write_text(">t\nM\n")
+    (tmp_path / "long.fa").write_text(">s start=4\nMKW\n")
+    (tmp_path / "given.fa").write_text(">r\nM\n")
+    before = {path.name for path in tmp_path.iterdir()}
+    assert said in fails("infill", "--fasta", gap, *words, "-o", "out.fa", code=code)
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_samples_of_a_design_that_makes_no_sense(tmp_path):
+    (tmp_path / "p.fa").write_text(">sample3\nMKW\n>sample1\nM\n")
+    message = fails("sample", "-n", 2, "--translate", tmp_path / "p.fa", code=1)
+    assert "there is no record 'sample3' to code for this protein" in message
+    assert "there are sample1, sample2" in message
+    assert "cannot be met" in fails("sample", "--length", 3, "--gc", "0.4-0.6", code=1)
+
+
+def test_designs_are_for_dna(gap, monkeypatch):
+    monkeypatch.setattr(models, "load", lambda run, device, load=models.load: load("protein", device))
+    for command in (["infill", "--fasta", gap], ["sample"]):
+        assert "--gc, --forbid and --translate are for DNA; the model was trained on protein" in fails(
+            *command, "--gc", "0.4-0.6", code=2
+        )
+
+
+def test_a_given_site_is_warned_of(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nGAATTCNNNN\n")
+    result = invoke("infill", "--fasta", tmp_path / "a.fa", "--forbid", "EcoRI", "--particles", 2)
+    assert result.exit_code == 0
+    assert result.stderr.count("record 'a': EcoRI stands in letters that are given, and stays, at 1") == 1
