@@ -123,20 +123,23 @@ def remask_law(sampler, steps):
 
     States are pairs of tokens and the probabilities that they were drawn with, which `confidence` looks at.
     """
+    mus = {}
     law = {(tuple(empty[0].tolist()), (0.0,) * 4): 1.0}
     for remask, reveal in zip(*(rates.tolist() for rates in sampler.rates(steps)), strict=True):
         after = {}
         for (state, drawn_with), probability in law.items():
             visible = torch.tensor([state]) != M
             sigma = sampler.sigma(torch.tensor([remask]).double(), visible, torch.tensor([drawn_with]).double())
-            mu = torch.softmax(tiny(torch.tensor([state]))[0], -1)
+            if state not in mus:
+                mus[state] = torch.softmax(tiny(torch.tensor([state]))[0], -1).tolist()
+            mu = mus[state]
             ways = []
             for i, letter in enumerate(state):
                 if letter != M:
                     gone = sigma[0, i].item()
                     ways.append([(1 - gone, letter, drawn_with[i]), (gone, M, 0.0)])
                 else:
-                    drawn = [(reveal * q, v, round(q, 12)) for v, q in enumerate(mu[i].tolist())]
+                    drawn = [(reveal * q, v, round(q, 12)) for v, q in enumerate(mu[i])]
                     ways.append([*drawn, (1 - reveal, M, 0.0)])
             for way in itertools.product(*([w for w in site if w[0] > 0] for site in ways)):
                 psi = tuple(w[2] for w in way) if sampler.strategy == "confidence" else (0.0,) * 4

@@ -1,3 +1,4 @@
+import functools
 import itertools
 import math
 
@@ -20,6 +21,7 @@ def label(strings):
     return torch.sigmoid(1.5 * (strings == 2).sum(-1) - 2.0 * (strings[..., 0] == strings[..., 3]).double())
 
 
+@functools.cache
 def of_label(state):
     """p(y = 1 | visible letters), exactly, by summing over the strings that fit."""
     posterior, _ = tiny.posterior(state)
@@ -39,7 +41,7 @@ class Classified:
         for row, state in enumerate(tokens.tolist()):
             for i in [i for i, v in enumerate(state) if v == M]:
                 for v in range(3):
-                    logits[row, i, v] += self.power * of_label([*state[:i], v, *state[i + 1 :]]).log()
+                    logits[row, i, v] += self.power * of_label((*state[:i], v, *state[i + 1 :])).log()
         return logits
 
 
@@ -54,7 +56,7 @@ def test_weights_0_and_1_are_the_two_models_themselves_at_the_cost_of_one(weight
     assert idle.rows == 0
 
 
-@pytest.mark.parametrize("weight", [0.5, 1.0, 2.0, 3.5])
+@pytest.mark.parametrize("weight", [0.5, 1.0, 2.5])
 def test_with_an_exact_classifier_one_at_a_time_draws_from_the_conditional(weight):
     """T18: mu_c ~ mu p(y | z, x_i = v)^(1/g) guided at g is the classifier itself, and the law then p(x | y)."""
     guided = Guided(Classified(1 / weight), tiny, weight)

@@ -36,7 +36,7 @@ def test_a_bound_of_0_is_exact_one_at_a_time():
 
 
 def test_thousands_of_draws_follow_the_law_with_the_passes_that_were_counted():
-    n = 6_000
+    n = 4_000
     filled = Bounded(bound=1.0)(Blind(tiny), empty.expand(n, -1), rng=Streams.of(3, range(n)))
     law, passes = bounded_law(1.0)
     assert goodness(filled.tokens, law) > 1e-4

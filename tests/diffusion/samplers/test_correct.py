@@ -91,12 +91,12 @@ def test_the_least_certain_choice_drifts_away_from_the_law():
                 new = (*state[:i], v, *state[i + 1 :])
                 after[new] = after.get(new, 0.0) + probability * share * q
     assert 0.03 < distance(after) < 0.2
-    n = 6_000
+    n = 4_000
     started = tiny.strings[torch.multinomial(tiny.p, n, True, generator=torch.Generator().manual_seed(0))]
     sampler = OnlyMoves(choose="least-certain", moves=1)
     filled = sampler.moved(Hollow(), started)
     assert goodness(filled, after) > 1e-4
-    assert goodness(filled, strings(tiny.p)) < 1e-4
+    assert goodness(filled, strings(tiny.p)) < 1e-3
 
 
 class OnlyMoves(Correct):
@@ -119,7 +119,7 @@ class OnlyMoves(Correct):
 
 @pytest.mark.parametrize("positions", [1, 2])
 def test_thousands_of_draws_from_p_are_from_p_after_random_moves(positions):
-    started = tiny.strings[torch.multinomial(tiny.p, 8_000, True, generator=torch.Generator().manual_seed(0))]
+    started = tiny.strings[torch.multinomial(tiny.p, 3_000, True, generator=torch.Generator().manual_seed(0))]
     moved = OnlyMoves(positions=positions, moves=2).moved(Hollow(), started)
     assert (moved != started).any(1).double().mean() > 0.2
     assert goodness(moved, strings(tiny.p)) > 1e-4

@@ -77,7 +77,7 @@ def test_thousands_of_draws_follow_the_law_of_the_steps(strategy, eta):
     assert not any(M in state for state in law)
     plain = vector(planned_law(*ancestral_turns(Ancestral(steps=3), 3, nothing)))
     assert 0.001 < distance(law, plain) < 0.2
-    n = 6_000
+    n = 3_000
     filled = sampler(Blind(tiny), empty.expand(n, -1), rng=Streams.of(5, range(n)))
     assert goodness(filled.tokens, law) > 1e-4
     assert filled.calls.max() <= 3
