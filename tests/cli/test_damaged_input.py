@@ -15,6 +15,9 @@ from seqdiff.cli import app
 COMMANDS = {
     "infill": ["infill", "--steps", "1", "-q"],
     "fastq": ["infill", "--steps", "1", "-q", "--format", "fastq"],
+    "soft": ["infill", "--steps", "1", "-q", "--soft-evidence"],
+    "exact": ["infill", "--steps", "1", "-q", "--exact-evidence", "--particles", "2"],
+    "design": ["infill", "-q", "--forbid", "EcoRI", "--gc", "0-1", "--particles", "1"],
     "region": ["infill", "--steps", "1", "-q", "--region", "a:2-3"],
     "score": ["score", "--draws", "2", "-q"],
     "score a region": ["score", "--method", "pseudo", "-q", "--region", "a:2-3"],
