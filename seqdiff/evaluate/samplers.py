@@ -49,6 +49,8 @@ class Filled(NamedTuple):
     """Letters that stood there."""
     bits: Float64[np.ndarray, "N"]
     """The model's own bound on -log2 p(letters of the gap | flanks), summed over the gap."""
+    drawn: Float64[np.ndarray, "N"] | None = None
+    """-log2 of the probability that they were drawn with; None where that is not known."""
 
 
 class Samplers(Config):
@@ -57,9 +59,12 @@ class Samplers(Config):
     `calls` are network calls a gap. `recovered` is the share of the letters that stood there. `bits` is what the filled
     letters cost the model that drew them, given the flanks (its conditional bound, on the same masks for all): a
     sampler of the model's own law comes to what the law has of entropy, letters drawn together that do not fit cost
-    more, a sampler that prefers modes less; beside it stand the bits of the true letters. `distance` is the total
-    variation between the words of `word` letters that touch the gaps and those of all held-out windows. The row of the
-    true letters is its floor for so few words; `halves` is how far two halves of the held-out windows are apart.
+    more, a sampler that prefers modes less; beside it stand the bits of the true letters. `lost` is what drawing
+    letters together has lost: the mean of log2 q - log2 p, where q is the probability that they were drawn with and p
+    the bound. It estimates KL(q || p); at one letter a call it is 0, but for what the model's own conditionals disagree
+    in. It is unknown of samplers that redraw letters. `distance` is the total variation between the words of `word`
+    letters that touch the gaps and those of all held-out windows. The row of the true letters is its floor for so few
+    words; `halves` is how far two halves of the held-out windows are apart.
     """
 
     question: Literal["samplers"] = "samplers"
@@ -89,7 +94,7 @@ class Samplers(Config):
             "settings": self.model_dump(mode="json"),
             "unit": model.alphabet.unit,
             "gaps": len(truth),
-            "window_length": truth.shape[1],
+            "piece_length": truth.shape[1],
             "true": rows[0],
             "samplers": rows[1:],
             "halves": variation(everywhere[halves].sum(0), everywhere[~halves].sum(0)) if len(windows) > 1 else None,
@@ -131,13 +136,15 @@ class Samplers(Config):
         """The gaps as one sampler fills them."""
         streams = [(name, "filled") for name in heldout.names(truth)]
         rows = max(1, model.batch_tokens // truth.shape[1])
-        tokens, calls = truth.copy(), np.zeros(len(truth), np.int64)
+        tokens, calls, log_prob = truth.copy(), np.zeros(len(truth), np.int64), np.zeros(len(truth))
         for first in range(0, len(truth), rows):
             part = slice(first, first + rows)
             masked = torch.from_numpy(np.where(hidden[part], model.alphabet.mask, truth[part]))
             filled = sampler(model.denoise, masked, rng=Streams.of(self.seed, streams[part]))
             tokens[part], calls[part] = filled.tokens.numpy(), filled.calls.numpy()
-        return self.score(model, tokens, truth, hidden, calls)
+            log_prob[part] = filled.log_prob.numpy()
+        scored = self.score(model, tokens, truth, hidden)
+        return scored._replace(calls=calls, drawn=None if sampler.revisits else -log_prob / math.log(2))
 
     def score(
         self,
@@ -145,7 +152,6 @@ class Samplers(Config):
         tokens: Int[np.ndarray, "N L"],
         truth: Int[np.ndarray, "N L"],
         hidden: Bool[np.ndarray, "N L"],
-        calls: Int[np.ndarray, "N"] | None = None,
     ) -> Filled:
         """What given fillings are worth, on the same masks for all of them."""
         nats = elbo(
@@ -158,7 +164,7 @@ class Samplers(Config):
             batch_size=max(1, model.batch_tokens // truth.shape[1]),
         ).nats.numpy()
         right = ((tokens == truth) & hidden).sum(1)
-        return Filled(tokens, np.zeros(len(truth), np.int64) if calls is None else calls, right, nats / math.log(2))
+        return Filled(tokens, np.zeros(len(truth), np.int64), right, nats / math.log(2))
 
     def _row(
         self, name: str | None, filled: Filled, hidden: Bool[np.ndarray, "N L"], everywhere: Int[np.ndarray, "M words"]
@@ -175,6 +181,7 @@ class Samplers(Config):
             "calls": float(filled.calls.mean()),
             "recovered": ratio(filled.right, letters).of("value"),
             "bits": ratio(filled.bits, letters).of("value"),
+            "lost": None if filled.drawn is None else ratio(filled.bits - filled.drawn, letters).of("value"),
             "distance": Estimate(apart, spread if len(found) > 1 else None).of("value"),
         }
 
@@ -208,17 +215,18 @@ def variation(one: Int[np.ndarray, "words"], other: Int[np.ndarray, "words"]) ->
 
 def _table(summary: dict[str, Any]) -> Table:
     def cells(of: dict[str, Any]) -> tuple[str, ...]:
-        return tuple(
-            Estimate(of[what]["value"], of[what]["se"]).format(3) for what in ("recovered", "bits", "distance")
-        )
+        found = (of[what] for what in ("recovered", "bits", "lost", "distance"))
+        return tuple("" if value is None else Estimate(value["value"], value["se"]).format(3) for value in found)
 
-    unit, word = summary["unit"], summary["settings"]["word"]
+    unit, settings = summary["unit"], summary["settings"]
+    of_words = f"{settings['word']}-mers"
     rows = [(row["name"], f"{row['calls']:.1f}", *cells(row)) for row in summary["samplers"]]
     rows.append((f"the true {unit}s", "", *cells(summary["true"])))
-    halves = "" if summary["halves"] is None else f"; two halves of the held-out windows: {summary['halves']:.3f}"
+    halves = "" if summary["halves"] is None else f" (between two halves of these: {summary['halves']:.3f})"
     title = (
-        f"Samplers on {summary['gaps']} gaps of {summary['settings']['gap']} {unit}s in test windows of "
-        f"{summary['window_length']}: network calls a gap, share of the {unit}s that stood there, bits of the filled "
-        f"{unit}s under the model itself, distance of their {word}-mers to held-out windows{halves}"
+        f"Samplers on {summary['gaps']} gaps of {settings['gap']} {unit}s in pieces of {summary['piece_length']} of test "
+        f"windows: network calls a gap, share of the {unit}s that stood there, bits of the filled {unit}s under the model "
+        f"itself, bits lost by drawing them together, distance of {of_words} to held-out windows{halves}"
     )
-    return Table(title, ("", "calls", "recovered", f"bits per {unit}", f"{word}-mer distance"), tuple(rows))
+    columns = ("", "calls", "recovered", f"bits per {unit}", "bits lost", f"distance of {of_words}")
+    return Table(title, columns, tuple(rows))

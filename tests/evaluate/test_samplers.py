@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqdiff.diffusion.samplers import Ancestral, Confident, Exact
+from seqdiff.diffusion.samplers import Ancestral, Confident, Exact, Remask
 from seqdiff.errors import DataError
 from seqdiff.evaluate import Samplers
 from seqdiff.evaluate.samplers import variation, words
@@ -36,6 +36,20 @@ def test_letters_drawn_one_at_a_time_cost_what_true_ones_do_and_all_at_once_more
     true, exact, at_once = summary["true"]["bits"], row(summary, "exact")["bits"], row(summary, "at once")["bits"]
     assert abs(exact["value"] - true["value"]) < 4 * (exact["se"] ** 2 + true["se"] ** 2) ** 0.5
     assert at_once["value"] > exact["value"] + 2 * at_once["se"]
+
+
+def test_what_is_lost_is_the_divergence_of_what_was_drawn_together(summary):
+    """0 at one letter a call; at once it is the total correlation of the letters of a gap, given its flanks."""
+    lost = {name: row(summary, name)["lost"] for name in FEW}
+    assert abs(lost["exact"]["value"]) < 0.02
+    assert lost["at once"]["value"] > 0.1
+    assert lost["at once"]["value"] > 4 * lost["at once"]["se"]
+    assert summary["true"]["lost"] is None
+
+
+def test_letters_that_were_redrawn_have_no_such_number(oracle, data):
+    question = Samplers(samplers={"remask": Remask(steps=2)}, gap=4, flank=4, gaps=4)
+    assert question.ask(oracle, data).summary["samplers"][0]["lost"] is None
 
 
 def test_true_letters_are_recovered_and_are_the_floor_of_the_distance(summary):
