@@ -2,7 +2,7 @@
 
 python tests/benchmarks/bench_variants.py rate [--variants 2000]     the shipped model, rivals interleaved in one run
 python tests/benchmarks/bench_variants.py growth [--constant]        to 25,000 variants, each number in a process of its
-                                                                     own; to a million, with a network that costs nothing
+                                                                     own; --constant: to a million, the network for free
 
 The variants are drawn: single substitutions as dense as in the 1000 Genomes calls of chromosome 22 (one in 70 bases),
 alone or with 10 % insertions and deletions, on the human sequence that ships. The rival is what the papers' scripts

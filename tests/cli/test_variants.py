@@ -2,7 +2,11 @@
 
 import gzip
 import math
+import os
+import subprocess
+import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +24,7 @@ from seqdiff import model as models
 from seqdiff.cli import app
 from seqdiff.data.output import bgzf_block
 from seqdiff.data.source import BGZF_END
+from seqdiff.inference import variants as in_order
 
 SHARES = [0.1, 0.2, 0.3, 0.4]
 LOG = dict(zip("ACGT", map(math.log, SHARES)))
@@ -389,3 +394,27 @@ def test_python_has_the_same_scores(files, loaded):
     assert given == found
     assert next(loaded.variants([Variant("chr2", 3, "T", "A")], files.fasta)).llr == pytest.approx(LLR["TA"], abs=1e-4)
     assert next(loaded.variants([Variant("chr2", 3, "G", "A")], files.fasta)).reason == "ref_mismatch"
+
+
+def test_memory_does_not_grow_with_the_number_of_records(files, monkeypatch):
+    monkeypatch.setattr(in_order, "AT_ONCE", 20)
+    peaks = []
+    for count in (40, 40, 500):
+        rows = [("chr1", 1 + n % 10, TEXT[n % 10], "ACGT".replace(TEXT[n % 10], "")[n % 3]) for n in range(count)]
+        vcf_of(files.vcf, *rows)
+        tracemalloc.start()
+        run("--vcf", files.vcf, "--fasta", files.fasta, "-o", files.folder / "out.vcf.gz", "-q")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] - peaks[1] < 300 * 1024  # the text itself, read in blocks, and half of what all records would take
+
+
+def test_the_command_runs_in_a_process_of_its_own(files):
+    command = [sys.executable, "-m", "seqdiff", "variants", "--vcf", files.vcf, "--fasta", files.fasta, "--draws", "8"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*map(str, command)], capture_output=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"the model that ships with seqdiff" in done.stderr
+    lines = [line for line in done.stdout.decode().splitlines() if line[0] != "#"]
+    assert [line.split("\t")[:5] for line in lines] == [[row[0], str(row[1]), ".", *row[2:4]] for row in ROWS]
+    assert all("SEQDIFF_LLR=" in line for line in lines)
