@@ -224,9 +224,9 @@ def _table(summary: dict[str, Any]) -> Table:
     rows.append((f"the true {unit}s", "", *cells(summary["true"])))
     halves = "" if summary["halves"] is None else f" (between two halves of these: {summary['halves']:.3f})"
     title = (
-        f"Samplers on {summary['gaps']} gaps of {settings['gap']} {unit}s in pieces of {summary['piece_length']} of test "
-        f"windows: network calls a gap, share of the {unit}s that stood there, bits of the filled {unit}s under the model "
-        f"itself, bits lost by drawing them together, distance of {of_words} to held-out windows{halves}"
+        f"Samplers on {summary['gaps']} gaps of {settings['gap']} {unit}s in pieces of {summary['piece_length']} of "
+        f"test windows: network calls a gap, share of the {unit}s that stood there, bits of the filled {unit}s under "
+        f"the model itself, bits lost by drawing them together, distance of {of_words} to held-out windows{halves}"
     )
     columns = ("", "calls", "recovered", f"bits per {unit}", "bits lost", f"distance of {of_words}")
     return Table(title, columns, tuple(rows))
