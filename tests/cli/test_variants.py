@@ -346,7 +346,7 @@ def reference(tmp_path_factory):
     return path
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=bent(), check_ref=st.sampled_from(["error", "warn", "exclude"]), kind=st.sampled_from(["vcf", "tsv"]))
 def test_a_damaged_vcf_ends_well_or_with_one_message(reference, data, check_ref, kind):
     with tempfile.TemporaryDirectory() as name:
@@ -398,15 +398,16 @@ def test_python_has_the_same_scores(files, loaded):
 
 def test_memory_does_not_grow_with_the_number_of_records(files, monkeypatch):
     monkeypatch.setattr(in_order, "AT_ONCE", 20)
+    run("--vcf", files.vcf, "--fasta", files.fasta, "-o", files.folder / "out.vcf.gz", "-q")  # imports what is needed
     peaks = []
-    for count in (40, 40, 500):
+    for count in (40, 500):
         rows = [("chr1", 1 + n % 10, TEXT[n % 10], "ACGT".replace(TEXT[n % 10], "")[n % 3]) for n in range(count)]
         vcf_of(files.vcf, *rows)
         tracemalloc.start()
         run("--vcf", files.vcf, "--fasta", files.fasta, "-o", files.folder / "out.vcf.gz", "-q")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[2] - peaks[1] < 300 * 1024  # the text itself, read in blocks, and half of what all records would take
+    assert peaks[1] - peaks[0] < 300 * 1024  # the text itself, read in blocks, and half of what all records would take
 
 
 def test_the_command_runs_in_a_process_of_its_own(files):
