@@ -36,7 +36,7 @@ def files(tmp_path_factory) -> tuple:
     together = np.ones((4, 4))
     np.add.at(together, (tokens[:-1] % 4, tokens[1:] % 4), 1)
     together /= together.sum(1, keepdims=True)
-    lines = substitutions(data.genome, together, range(place.start + 600, place.end - 600, 600), place.contig)
+    lines = substitutions(data.genome, together, range(place.start + 600, place.end - 600, 500), place.contig)
     path = tmp_path_factory.mktemp("variants") / "x.vcf"
     path.write_text(HEADER + "\n".join(lines) + "\n")
     return "--vcf", path, "--fasta", data.genome.path
@@ -66,9 +66,6 @@ def test_variants_from_files_to_json_table_and_figure(files, tmp_path):
     assert "transversion" in result.stdout
     assert f"{everything['model']['auroc']['value']:.3f} [" in result.stdout
     assert (tmp_path / "variants.png").read_bytes().startswith(b"\x89PNG")
-    again = run(models.SHIPPED, "variants", *files, "--label", "BAD", *QUICK, "-q", "-o", tmp_path / "again.json")
-    assert again.exit_code == 0, again.output
-    assert json.loads((tmp_path / "again.json").read_text())["answers"]["variants"]["classes"] == answer["classes"]
 
 
 @pytest.mark.parametrize(
