@@ -30,7 +30,7 @@ from seqdiff.diffusion.samplers import Ancestral, Particles, SamplerConfig
 from seqdiff.errors import UsageError
 from seqdiff.inference import infill, score, variants
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
-from seqdiff.inference.design import Design
+from seqdiff.inference.design import PARTICLES, Design
 from seqdiff.inference.filled import Infilled
 from seqdiff.inference.known import Known
 from seqdiff.inference.score import RecordScore
@@ -129,7 +129,7 @@ class Model:
                 raise UsageError(f"constraints are met by the sampler particles, not by {sampler.kind}")
         return infill.infill(
             self._checked(records, source), self.denoise, self.alphabet, self.context,
-            sampler or (Particles() if design else Ancestral()),
+            sampler or (Particles(particles=PARTICLES) if design else Ancestral()),
             seed=seed, samples=samples, spans=spans, trusted=trusted, stride=stride, design=design,
             batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip

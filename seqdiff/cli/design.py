@@ -62,6 +62,6 @@ def particles(
                 "say how many with --particles"
             )
     from seqdiff.cli import options
+    from seqdiff.inference.design import PARTICLES
 
-    chosen = [] if number is None else [f"particles={number}"]
-    return options.sampler("particles", chosen, temperature=temperature, top_p=top_p)
+    return options.sampler("particles", [f"particles={number or PARTICLES}"], temperature=temperature, top_p=top_p)

@@ -62,7 +62,10 @@ Report = Annotated[
     typer.Option("--report", help="TSV, a line a filling: letters, network calls, log weight (nats), particles."),
 ]
 ParticleNumber = Annotated[
-    int | None, typer.Option("--particles", min=1, help="Fillings tried side by side; default 32.")
+    int | None,
+    typer.Option(
+        "--particles", min=1, help="Fillings grown side by side; default 32, or 8 with --gc, --forbid, --translate."
+    ),
 ]
 
 

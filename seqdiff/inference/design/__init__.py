@@ -5,8 +5,8 @@ filled record -> `Design.verify`: every constraint checked once more, by reading
 """
 
 from seqdiff.inference.design.coding import Coding, GeneticCode, read_codings
-from seqdiff.inference.design.design import Design, Task
+from seqdiff.inference.design.design import PARTICLES, Design, Task
 from seqdiff.inference.design.motifs import Motif
 from seqdiff.inference.design.share import GC
 
-__all__ = ["GC", "Coding", "Design", "GeneticCode", "Motif", "Task", "read_codings"]
+__all__ = ["GC", "PARTICLES", "Coding", "Design", "GeneticCode", "Motif", "Task", "read_codings"]

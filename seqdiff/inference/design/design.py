@@ -20,6 +20,10 @@ from seqdiff.inference.windows import FillWindow
 
 log = logging.getLogger("seqdiff")
 
+PARTICLES = 8
+"""Unless told otherwise. Every letter is a network pass of every particle, and looking ahead keeps weights near each
+other; a larger number comes nearer to the model's law under the constraints, which are met by any number."""
+
 
 @dataclass(frozen=True)
 class Design:

@@ -8,12 +8,13 @@ import torch
 from Bio.Restriction import BsaI, EcoRI, RestrictionBatch
 from Bio.Seq import Seq
 
+import seqdiff
 from seqdiff.alphabet import DNA
 from seqdiff.data.fasta import Record
 from seqdiff.data.intervals import Interval
-from seqdiff.diffusion.samplers import Particles
-from seqdiff.errors import DataError
-from seqdiff.inference.design import GC, Coding, Design, GeneticCode, Motif
+from seqdiff.diffusion.samplers import Exact, Particles
+from seqdiff.errors import DataError, UsageError
+from seqdiff.inference.design import GC, PARTICLES, Coding, Design, GeneticCode, Motif
 from seqdiff.inference.infill import infill
 
 STANDARD = GeneticCode(1)
@@ -207,3 +208,14 @@ def test_the_last_look_finds_what_a_fault_would_leave(monkeypatch):
     ):
         with pytest.raises(DataError, match=f"{broken}.* was not met, which is a fault of seqdiff"):
             asked.verify(record(text, "r0"), known)
+
+
+def test_of_the_model_by_name():
+    model = seqdiff.load()
+    asked = Design(GC.parse("40-60%"), SITES)
+    filled = next(model.infill_records([record("GAATTNNNNNN")], design=asked))
+    assert not cut(filled.record.sequence.decode())
+    assert filled.ess <= PARTICLES
+    assert [len(r.positions) for r in model.sample_records([9, 4], design=Design(gc=GC.parse("0.5-0.75")))] == [9, 4]
+    with pytest.raises(UsageError, match="constraints are met by the sampler particles, not by exact"):
+        model.infill_records([record("N")], Exact(), design=asked)
