@@ -24,7 +24,7 @@ LOOKS = {
 
 
 class Panel(NamedTuple):
-    """One pair of axes: rows with `family`, `setting`, `calls` and under `value` a value with its se."""
+    """One pair of axes: rows with `family`, `setting`, `calls` and under `value` a value with its se, or nothing."""
 
     title: str
     label: str
@@ -68,7 +68,8 @@ def curves_figure(path: str | Path, panels: Sequence[Panel], marked: Mapping[str
         places = drawn.subplots(1, len(panels))
         for axes, panel in zip(places, panels, strict=True):
             for family, (colour, marker) in LOOKS.items():
-                rows = sorted((r for r in panel.rows if r["family"] == family), key=lambda row: row["calls"])
+                rows = [row for row in panel.rows if row["family"] == family and row.get(panel.value)]
+                rows.sort(key=lambda row: row["calls"])
                 if not rows:
                     continue
                 axes.errorbar(

@@ -22,8 +22,8 @@ Particles.model_rebuild(_types_namespace={"Finish": Finish})
 PRESETS: dict[str, Sampler] = {"fast": Ancestral(steps=32)}
 """Samplers by a name that is not their kind. `fast`: 32 steps of random positions, whatever the length. What is lost by
 drawing letters together depends on the share of them that a step reveals, and at 1/32 it was within the error of one
-letter a call on DNA; at equal calls the surest positions instead (`bounded`, `confident`) lost as much or more, for they
-are neighbours (tests/benchmarks/bench_samplers.py, docs/samplers.png). `exact` is a kind: one letter a call.
+letter a call on DNA; at equal calls the surest positions instead (`bounded`, `confident`) lost as much or more, for
+they are neighbours (tests/benchmarks/bench_samplers.py, docs/samplers.png). `exact` is a kind: one letter a call.
 """
 
 __all__ = [
