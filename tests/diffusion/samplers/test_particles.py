@@ -16,7 +16,7 @@ tiny = TinyJoint()
 M = tiny.mask
 empty = torch.full((1, 4), M)
 SETS = torch.tensor([[[1, 1, 0], [0, 1, 1], [1, 1, 1], [0, 0, 1]]], dtype=torch.float64)
-SOFT = torch.tensor([[[0.9, 0.05, 0.05], [1, 1, 1], [0.1, 0.2, 0.7], [0, 0, 1]]], dtype=torch.float64)
+SOFT = torch.tensor([[[0.9, 0.05, 0.05], [1, 1, 1], [0.3, 0, 0.7], [0, 0, 1]]], dtype=torch.float64)
 
 
 def every_filling(monkeypatch, sampler, evidence, tokens=empty, denoise=tiny):
@@ -64,7 +64,7 @@ def test_one_particle_is_the_exact_sampler(monkeypatch):
 def test_the_law_by_enumeration_where_particles_are_resampled(monkeypatch):
     """Of three particles fewer than one and a half are left where two drew an unlikely letter."""
     sharp = TinyJoint(symbols=2, length=3, seed=6)
-    evidence = torch.tensor([[[1, 0.08], [1, 1], [1, 0.06]]], dtype=torch.float64)
+    evidence = torch.tensor([[[1, 0.08], [0, 1], [1, 0.06]]], dtype=torch.float64)
     expected, total = conditional(evidence, sharp)
     resampled = []
     monkeypatch.setattr(population, "systematic", lambda *given: resampled.append(given) or systematic(*given))
