@@ -19,7 +19,8 @@ class Infilled:
     """A record with its gaps filled.
 
     `positions` (n,) 0-based places that were filled, `marginals` (n, K) the distribution there before anything in the
-    window was filled: the network's, times the likelihood of what is known of the letter; `calls` network calls.
+    window was filled: the network's, times the likelihood of what is known of the letter (constraints are not in it);
+    `calls` network calls.
 
     `log_weight` (nats) is the log of how probable the model makes what is known of letters that are neither certain nor
     free, an unbiased estimate in P, and the importance weight of this filling (0 when there are none; math.md 5.11);

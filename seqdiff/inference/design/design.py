@@ -70,8 +70,9 @@ class Design:
             _check_coding(coding, record, known)
         likelihood = known.likelihood(np.flatnonzero(known.targets)).astype(np.float64)
         course = self.course(record, known)
-        if course.too_large(min(letters, len(likelihood))):
-            raise _too_large(record, f"{course.entries:,} states and counts at each of {letters:,} letters")
+        tables = max(min(letters, len(likelihood)), -(-len(likelihood) // letters))  # of a window, or one a window
+        if course.too_large(tables):
+            raise _too_large(record, f"{tables:,} tables of {course.entries:,} states and counts")
         if course.feasible(likelihood):
             return
         parts = [*self._parts(record)]

@@ -187,8 +187,10 @@ def test_a_letter_that_stays_unknown_codes_for_nothing():
 def test_too_large_a_problem_is_said():
     with pytest.raises(DataError, match="record 'r0': its constraints together are too large a problem"):
         design(["N" * 40], Design(motifs=(Motif.parse("A" + "N" * 20 + "C"),)))
-    with pytest.raises(DataError, match=r"too large a problem .*counts at each of"):
+    with pytest.raises(DataError, match=r"too large a problem .*1,024 tables of"):
         design(["N" * 60_000], Design(GC.parse("0-1"), SITES), context=1024)
+    with pytest.raises(DataError, match=r"too large a problem .*12,000 tables of"):
+        design(["N" * 60_000], Design(GC.parse("0-1"), SITES), context=1024, stride=5)
 
 
 def test_the_last_look_finds_what_a_fault_would_leave(monkeypatch):
