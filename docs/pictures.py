@@ -1,5 +1,6 @@
 """The pictures of the README, drawn again from the model that ships: `make pictures`."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import seqdiff
 from seqdiff import resources
 from seqdiff.data.fasta import read_records
 from seqdiff.data.intervals import Interval
+from seqdiff.diffusion.samplers import PRESETS
 from seqdiff.evaluate import Likelihood
 from seqdiff.report import likelihood_figure, logo_figure, longest_gap
+from seqdiff.report.samplers import Panel, curves_figure
 
 HERE = Path(__file__).parent
 
@@ -19,6 +22,7 @@ def main() -> None:
     data = model.recipe.data.open()
     _gap(model, data)
     likelihood_figure(HERE / "likelihood.png", Likelihood().ask(model, data).summary)
+    _samplers()
 
 
 def _gap(model, data) -> None:
@@ -37,6 +41,23 @@ def _gap(model, data) -> None:
     gap = longest_gap(filled, result.positions, result.marginals, model.alphabet.symbols)
     gap |= {"truth": truth[first:last], "start": 10_000_000 + start + int(first) + 1}
     logo_figure(HERE / "infill.png", [gap], "A gap of 36 bases in held-out human DNA, filled (GRCh37 chr20)")
+
+
+def _samplers() -> None:
+    """Quality against calls, from what `tests/benchmarks/bench_samplers.py all --out docs/samplers.json` measured."""
+    measured = json.loads((HERE / "samplers.json").read_text())
+    gaps = measured["gaps 256"]
+    (exact,) = [row for row in gaps if row["family"] == "exact"]
+    curves_figure(
+        HERE / "samplers.png",
+        (
+            Panel("A Markov chain known exactly, 128 letters", "bits a letter above the entropy", measured["chain"],
+                  "excess", ("exact", 0.0)),
+            Panel("The demo model, gaps of 256 bases", "bits a filled base, by the model itself", gaps, "bits",
+                  ("one at a time", exact["bits"]["value"])),
+        ),
+        marked={"fast": ("ancestral", f"{PRESETS['fast'].steps}"), "exact": ("exact", "")},
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

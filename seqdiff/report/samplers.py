@@ -1,4 +1,4 @@
-"""Curves of quality over network calls, a family of samplers a curve. Bars are two standard errors to either side."""
+"""Quality of samplers over the network calls that they take."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,7 +36,9 @@ class Panel(NamedTuple):
 
 
 def samplers_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
-    """What samplers give for their network calls: letters recovered, bits, distance of words to held-out ones."""
+    """What samplers give for their network calls: letters recovered, bits, distance of words to held-out ones. Bars are
+    two standard errors to either side.
+    """
     unit, word, rows = summary["unit"], summary["settings"]["word"], summary["samplers"]
     what = (
         ("recovered", f"{unit}s that stood there"),
@@ -62,7 +64,7 @@ def samplers_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
 
 def curves_figure(path: str | Path, panels: Sequence[Panel], marked: Mapping[str, tuple[str, str]]) -> None:
     """Each family of samplers as a curve of quality over calls, panels beside each other; `marked` names some settings,
-    (family, setting) by what stands at them.
+    (family, setting) by what stands at them. Bars are one standard error to either side.
     """
     with figure(path, 10.4, 4.9) as drawn:
         places = drawn.subplots(1, len(panels))
@@ -74,14 +76,14 @@ def curves_figure(path: str | Path, panels: Sequence[Panel], marked: Mapping[str
                     continue
                 axes.errorbar(
                     [row["calls"] for row in rows], [row[panel.value]["value"] for row in rows],
-                    errors([row[panel.value]["se"] for row in rows]),
+                    [row[panel.value]["se"] or 0.0 for row in rows],
                     color=colour, marker=marker, markersize=5, capsize=1.5, elinewidth=0.8, linewidth=1.3,
                     label=family if family != "ancestral" else "ancestral, uniform",
                 )  # fmt: skip
             label, height = panel.floor
             axes.axhline(height, color=FLOOR, linestyle="--", linewidth=1.2, zorder=0.5)
-            axes.annotate(label, (0.995, height), xycoords=("axes fraction", "data"), xytext=(0, -4),
-                          textcoords="offset points", ha="right", va="top", fontsize=8.5, color=GREY)  # fmt: skip
+            axes.annotate(label, (0.01, height), xycoords=("axes fraction", "data"), xytext=(0, -3),
+                          textcoords="offset points", va="top", fontsize=8.5, color=GREY)  # fmt: skip
             for name, setting in marked.items():
                 _mark(axes, panel, name, *setting)
             if panel.limits:
@@ -100,7 +102,7 @@ def _mark(axes: Axes, panel: Panel, name: str, family: str, setting: str) -> Non
     (row,) = [row for row in panel.rows if (row["family"], row["setting"]) == (family, setting)]
     place = row["calls"], row[panel.value]["value"]
     axes.plot(*place, marker="o", markersize=13, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.4)
-    axes.annotate(name, place, xytext=(0, 13), textcoords="offset points", ha="center", fontweight="bold", fontsize=10)
+    axes.annotate(name, place, xytext=(0, 16), textcoords="offset points", ha="center", fontweight="bold", fontsize=10)
 
 
 def _calls(axes: Axes, calls: Sequence[float]) -> None:
