@@ -207,12 +207,12 @@ class ChangeScorer:
     def _ratios(self, method: Method, estimate: Callable[..., Ratio], wanted: Sequence[Changes], found: Found) -> None:
         """Changes of several letters or of length: each on each strand in a window of its own."""
         settings, alphabet = self.settings, self.genome.alphabet
-        rows = max(1, self.batch_tokens // self.context)
+        size = max(1, self.batch_tokens // self.context)
         if method == "chain":
-            estimate = partial(estimate, orders=settings.orders, batch_size=rows)
+            estimate = partial(estimate, orders=settings.orders, batch_size=size)
         else:
             strata = settings.draws // len(self.strands) // REPLICATES
-            estimate = partial(estimate, strata=strata, replicates=REPLICATES, batch_size=rows)
+            estimate = partial(estimate, strata=strata, replicates=REPLICATES, batch_size=size)
         at_once = max(1, KEYS_AT_ONCE // (self.context * settings.draws))
         for first in range(0, len(wanted), at_once):
             part = wanted[first : first + at_once]
@@ -222,10 +222,10 @@ class ChangeScorer:
             for same in alike(pairs):
                 results = []
                 for strand in self.strands:
-                    rows_of = ([pairs[i][allele] for i in same] for allele in (0, 1))
+                    alleles = [[pairs[i][allele] for i in same] for allele in (0, 1)]
                     if strand == "-":
-                        rows_of = ([each.other_strand(alphabet) for each in rows] for rows in rows_of)
-                    (before, scored), (after, scored_after) = map(stacked, rows_of)
+                        alleles = [[each.other_strand(alphabet) for each in rows] for rows in alleles]
+                    (before, scored), (after, scored_after) = map(stacked, alleles)
                     which = (scored, scored_after) if estimate.func is lengths else ()
                     rng = Streams.of(self.seed, [(*part[i], strand) for i in same])
                     results.append(estimate(self.denoise, before, after, *which, rng))

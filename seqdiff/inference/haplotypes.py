@@ -1,5 +1,6 @@
 """Score phased variants of a window together: each haplotype that is carried, against the genome."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ def _rank(group: Group) -> Callable[[Haplotype], tuple]:
 
 
 class _Carried:
-    """A haplotype on its way: its variants, what each changes, and all together, or why that has no score."""
+    """A haplotype on its way: what each of its variants changes, and all together, or why that has no score."""
 
     def __init__(self, group: Group, haplotype: Haplotype, scorer: ChangeScorer):
         self.copies = group.copies[haplotype]
@@ -62,13 +63,13 @@ class _Carried:
             if allele
         )
         # `*` says that the base is gone by a deletion that another record describes.
-        placed = [variant for variant in self.variants if variant.alt != "*"]
+        written = [variant for variant in self.variants if variant.alt != "*"]
+        self.single = [change(variant, scorer.genome, scorer.longest) for variant in written]
         # Beside others a variant stays where it is: a repeat may be no repeat on this haplotype.
-        slack = scorer.longest if len(placed) == 1 else 0
-        found = [change(variant, scorer.genome, slack) for variant in placed]
-        self.changes = sorted((each for each in found if isinstance(each, Change)), key=lambda each: each[1:3])
-        self.reason: Reason | None = next((each for each in found if isinstance(each, str)), None)
-        if not found:
+        unmoved = [change(variant, scorer.genome, 0) for variant in written] if len(written) > 1 else self.single
+        self.changes = tuple(sorted((each for each in unmoved if isinstance(each, Change)), key=lambda each: each[1:3]))
+        self.reason: Reason | None = next((each for each in unmoved if isinstance(each, str)), None)
+        if not written:
             self.reason = "overlapping_deletion"
         elif self.reason is None and any(map(_overlap, self.changes, self.changes[1:])):
             self.reason = "overlapping_alleles"
@@ -80,26 +81,17 @@ def _overlap(one: Change, other: Change) -> bool:
 
 
 def _scored(held: list[_Carried], scorer: ChangeScorer) -> Iterator[HaplotypeEffect]:
-    together = [tuple(carried.changes) for carried in held if carried.reason is None]
-    single = [
-        change(variant, scorer.genome, scorer.longest)
-        for carried in held
-        for variant in carried.variants
-        if variant.alt != "*"
-    ]
-    scored = [(each,) for each in single if isinstance(each, Change)]
-    outcomes = scorer([*together, *scored])
-    whole, parts = iter(outcomes[: len(together)]), iter(outcomes[len(together) :])
-    alone = iter(next(parts).llr if isinstance(each, Change) else None for each in single)
+    wanted = [carried.changes for carried in held if carried.reason is None]
+    wanted += [(each,) for carried in held for each in carried.single if isinstance(each, Change)]
+    outcomes = dict(zip(wanted, scorer(wanted), strict=True))
     for carried in held:
-        of_each = [next(alone) for variant in carried.variants if variant.alt != "*"]
-        start = min(variant.start for variant in carried.variants)
+        alone = [outcomes[(each,)].llr if isinstance(each, Change) else None for each in carried.single]
         yield HaplotypeEffect(
             carried.variants[0].contig,
-            start,
+            min(variant.start for variant in carried.variants),
             max(variant.start + len(variant.ref) for variant in carried.variants),
             carried.variants,
             carried.copies,
-            next(whole) if carried.reason is None else Outcome(reason=carried.reason),
-            None if None in of_each or not of_each else sum(of_each),
+            outcomes[carried.changes] if carried.reason is None else Outcome(reason=carried.reason),
+            None if None in alone or not alone else math.fsum(alone),
         )
