@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup ## train, evaluate, infill and score on the embedded human sequence, into runs/demo
 	$(BIN)/seqdiff train demo --out $(RUN) --resume
 	$(BIN)/seqdiff evaluate $(RUN) -o $(RUN)/evaluation.json --figures $(RUN)/figures
-	$(BIN)/seqdiff infill --model $(RUN) --fasta genomes/examples/gaps.fa -o $(RUN)/filled.fa --figure $(RUN)/figures/infill.png
+	$(BIN)/seqdiff infill --model $(RUN) --fasta genomes/examples/gaps.fa -o $(RUN)/filled.fa --logo $(RUN)/figures/infill.png
 	$(BIN)/seqdiff score --model $(RUN) --fasta genomes/examples/sequences.fa -o $(RUN)/scores.tsv
 	@echo; grep -v '^#' $(RUN)/scores.tsv | column -t 2>/dev/null || cat $(RUN)/scores.tsv
 	@echo; echo "Everything is in $(RUN): model.safetensors, evaluation.json, figures/, filled.fa, scores.tsv"
