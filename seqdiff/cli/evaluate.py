@@ -65,6 +65,8 @@ def command(
     from seqdiff.evaluate import DEFAULT, QUESTIONS
     from seqdiff.report import figures as drawing
 
+    if run is not None and str(run) in QUESTIONS and not run.is_dir():
+        run, questions = None, [str(run), *(questions or [])]  # of the model that ships
     names = tuple(dict.fromkeys(questions or DEFAULT))
     for name in names:
         options.one_of("question", name, tuple(QUESTIONS))

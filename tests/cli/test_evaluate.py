@@ -85,6 +85,13 @@ def test_words_that_make_no_sense_together_are_refused(words, says):
     assert says in fails("nowhere", *words)
 
 
+def test_a_question_without_a_run_is_asked_of_the_model_that_ships(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert fails("variants").endswith("variants: give --vcf")
+    (tmp_path / "variants").mkdir()
+    assert "variants: no run directory" in fails("variants")
+
+
 def test_bad_files_are_refused_before_other_questions_are_asked(files, tmp_path):
     _, vcf, _, fasta = files
     ask = ("likelihood", "variants", "--fasta", fasta)
