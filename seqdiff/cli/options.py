@@ -125,7 +125,7 @@ def _lines(label: str, unit: str, total: int | None, every: float = 20.0) -> Cal
         now = time.monotonic()
         if now - said >= every and so_far:
             said = now
-            whole = "" if unit == "%" else f" of {total:,}"
+            whole = f" of {total:,}" if total and unit != "%" else ""
             left = f"{whole}, {(now - begun) / so_far * (total - so_far):,.0f} s left" if total else ""
             print(f"seqdiff: {label}: {so_far:,.0f} {_plural(unit)}{left}", file=sys.stderr, flush=True)
 

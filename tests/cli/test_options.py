@@ -32,6 +32,13 @@ def test_without_a_terminal_long_work_says_a_line_now_and_then(clock, capsys):
     assert capsys.readouterr().err == "seqdiff: score: 250 bases of 1,000, 75 s left\n"
 
 
+def test_work_of_unknown_size_says_how_far_it_has_come(clock, capsys):
+    with options.progress("infill", "base", quiet=False) as advance:
+        clock.now = 25
+        advance(150)
+    assert capsys.readouterr().err == "seqdiff: infill: 150 bases\n"
+
+
 def test_a_share_is_a_percentage_and_has_no_plural(clock, capsys):
     with options.progress("likelihood", "%", quiet=False, total=100) as advance:
         clock.now = 30
