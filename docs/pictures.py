@@ -11,7 +11,9 @@ from seqdiff.data.fasta import read_records
 from seqdiff.data.intervals import Interval
 from seqdiff.diffusion.samplers import PRESETS
 from seqdiff.evaluate import Likelihood
+from seqdiff.inference.variants import effects, substitutions
 from seqdiff.report import likelihood_figure, logo_figure, longest_gap
+from seqdiff.report.heatmap import heatmap_figure
 from seqdiff.report.samplers import Panel, curves_figure
 
 HERE = Path(__file__).parent
@@ -22,6 +24,7 @@ def main() -> None:
     data = model.recipe.data.open()
     _gap(model, data)
     likelihood_figure(HERE / "likelihood.png", Likelihood().ask(model, data).summary)
+    _saturation(model, data)
     _samplers()
 
 
@@ -41,6 +44,19 @@ def _gap(model, data) -> None:
     gap = longest_gap(filled, result.positions, result.marginals, model.alphabet.symbols)
     gap |= {"truth": truth[first:last], "start": 10_000_000 + start + int(first) + 1}
     logo_figure(HERE / "infill.png", [gap], "A gap of 36 bases in held-out human DNA, filled (GRCh37 chr20)")
+
+
+def _saturation(model, data) -> None:
+    """Every substitution of a stretch of the same Alu."""
+    contig = next(iter(data.genome.contigs))
+    place = Interval(contig, 1_224_089, 1_224_210)
+    scorer = model.change_scorer(data.genome)
+    llr = np.zeros((place.length, model.alphabet.size))
+    for effect in effects(substitutions([place], data.genome), scorer):
+        llr[effect.variant.start - place.start, model.alphabet.symbols.index(effect.variant.alt)] = effect.llr
+    reference = model.alphabet.decode(data.genome.tokens(place)).decode()
+    title = "Every substitution of a stretch of an Alu, as the demo model sees it (GRCh37 chr20)"
+    heatmap_figure(HERE / "saturation.png", "chr20", 10_000_000 + place.start, reference, llr, "ACGT", title)
 
 
 def _samplers() -> None:
