@@ -26,8 +26,9 @@ demo: setup ## train, evaluate, infill and score on the embedded human sequence,
 	$(BIN)/seqdiff evaluate $(RUN) -o $(RUN)/evaluation.json --figures $(RUN)/figures
 	$(BIN)/seqdiff infill --model $(RUN) --fasta genomes/examples/gaps.fa -o $(RUN)/filled.fa --logo $(RUN)/figures/infill.png
 	$(BIN)/seqdiff score --model $(RUN) --fasta genomes/examples/sequences.fa -o $(RUN)/scores.tsv
+	$(BIN)/seqdiff variants --model $(RUN) --vcf genomes/examples/variants.vcf --fasta genomes/human-chr20.fa.gz -o $(RUN)/variants.vcf.gz
 	@echo; grep -v '^#' $(RUN)/scores.tsv | column -t 2>/dev/null || cat $(RUN)/scores.tsv
-	@echo; echo "Everything is in $(RUN): model.safetensors, evaluation.json, figures/, filled.fa, scores.tsv"
+	@echo; echo "Everything is in $(RUN): model.safetensors, evaluation.json, figures/, filled.fa, scores.tsv, variants.vcf.gz"
 
 test: setup ## run the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
@@ -42,6 +43,11 @@ bench: setup ## measure speed against named rivals; prints ratios
 	$(BIN)/python tests/benchmarks/bench_caduceus.py step --keep-freed
 	$(BIN)/python tests/benchmarks/bench_caduceus.py bound
 	$(BIN)/python tests/benchmarks/bench_length.py
+	$(BIN)/python tests/benchmarks/bench_likelihood.py oracle
+	$(BIN)/python tests/benchmarks/bench_likelihood.py model
+	$(BIN)/python tests/benchmarks/bench_samplers.py all
+	$(BIN)/python tests/benchmarks/bench_variants.py rate
+	$(BIN)/python tests/benchmarks/bench_variants.py growth
 
 pictures: setup ## draw the README's pictures again
 	$(BIN)/python docs/pictures.py
