@@ -85,7 +85,9 @@ def command(
         raise UsageError(f"--logo {logo}: a file that ends in .png")
     results.require_own("--logo", logo, output, report, fasta, bed, translate)
     results.require_own("--report", report, output, fasta, bed, translate)
-    results.require_own("-o", None if str(output) == "-" else output, translate)
+    results.require_own(
+        "-o", None if str(output) == "-" else output, bed, translate, fasta if kind == "table" else None
+    )
     if str(bed) == "-" and fasta == "-":
         raise UsageError("--fasta - and --bed -: only one of them can be stdin")
     options.one_of("--duplicates", duplicates, ("error", "first", "rename"))

@@ -1,6 +1,7 @@
 """How filled records are written: FASTA, FASTQ, a table of probabilities, a report, a sequence logo."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,9 +27,15 @@ def format_of(output: Path | None) -> str | None:
 
 
 def require_own(option: str, path: Path | None, *others: object) -> None:
-    """UsageError where a second output would be written over another file of the command."""
-    if path is not None and str(path) in ("-", *(str(other) for other in others if other is not None)):
+    """UsageError where an output would be written over another file of the command, or `-` is not free for it."""
+    if path is not None and any(_same(path, other) for other in ("-", *others) if other is not None):
         raise UsageError(f"{option} {path}: give it a file of its own")
+
+
+def _same(path: Path, other: object) -> bool:
+    if path.is_file() and os.path.isfile(str(other)):
+        return os.path.samefile(path, str(other))
+    return os.path.normpath(path) == os.path.normpath(str(other))
 
 
 class Results:

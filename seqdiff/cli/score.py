@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqdiff import __version__
-from seqdiff.cli import inputs, options
+from seqdiff.cli import inputs, options, results
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def command(
         raise UsageError("--clip: it cuts regions, so give --bed or --region as well")
     if str(bed) == "-" and fasta == "-":
         raise UsageError("--fasta - and --bed -: only one of them can be stdin")
+    results.require_own("-o", None if str(output) == "-" else output, fasta, bed)
     from seqdiff import model as models
     from seqdiff.data.fasta import Output, read_records
     from seqdiff.diffusion.likelihood import Chain, Pseudo
@@ -98,12 +99,12 @@ def command(
         total = sum(lengths.values()) if spans is None else sum(i.length for each in spans.values() for i in each)
         records = read_records(path, duplicates=duplicates)
         with options.progress("score", loaded.alphabet.unit, quiet, total or None) as advance, Output(output) as out:
-            results = loaded.score_records(records, scorer, spans=spans, seed=seed, source=fasta, progress=advance)
-            first = next(results, None)  # whatever is wrong with the model is said before there is any output
+            scores = loaded.score_records(records, scorer, spans=spans, seed=seed, source=fasta, progress=advance)
+            first = next(scores, None)  # whatever is wrong with the model is said before there is any output
             out.write((_header(scorer, loaded, seed) + _columns(scorer, loaded, spans is not None)).encode())
             while first is not None:
                 out.write(_line(first, scorer).encode("utf-8", "surrogateescape"))
-                first = next(results, None)
+                first = next(scores, None)
 
 
 def _elbo(draws: int, loaded: "Model") -> "ScorerConfig":

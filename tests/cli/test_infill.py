@@ -174,6 +174,9 @@ def test_a_logo_of_every_gap(reads, tmp_path):
         (["--logo", "a.png", "-o", "a.png"], "--logo a.png: give it a file of its own"),
         (["--report", "a", "-o", "a"], "--report a: give it a file of its own"),
         (["--report", "-"], "--report -: give it a file of its own"),
+        (["--report", "./reads.fq"], "--report reads.fq: give it a file of its own"),
+        (["--format", "table", "-o", "reads.fq"], "-o reads.fq: give it a file of its own"),
+        (["--region", "r2:1-2", "--bed", "here.bed", "-o", "./here.bed"], "-o here.bed: give it a file of its own"),
     ],
 )
 def test_wrong_usage_is_said(reads, tmp_path, monkeypatch, words, said):

@@ -130,6 +130,16 @@ def test_regions_past_the_end_are_refused_or_cut(fasta):
     assert "there is no contig 'chr9'" in refused("--fasta", fasta, "--region", "chr9:1-2")[1]
 
 
+def test_scores_are_not_written_over_what_was_read(fasta, tmp_path):
+    (tmp_path / "link.fa").symlink_to(fasta)
+    (tmp_path / "r.bed").write_text("a\t0\t9\n")
+    for arguments in ["-o", fasta], ["-o", tmp_path / "link.fa"], ["--bed", "r.bed", "-o", "r.bed"]:
+        code, message = refused("--fasta", fasta, *arguments)
+        assert code == 2
+        assert message == f"seqdiff: error: -o {arguments[-1]}: give it a file of its own\n"
+    assert fasta.read_text().startswith(">a some words")
+
+
 def test_a_region_longer_than_the_context_is_refused(tmp_path):
     path = tmp_path / "long.fa"
     path.write_text(f">short\nACGT\n>long\n{'ACGT' * 500}\n")
