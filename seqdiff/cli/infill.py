@@ -68,8 +68,8 @@ def command(
     N is filled with any letter, an ambiguity code (R, Y, ...) with one it stands for. In FASTQ output the
     quality of a filled letter is the Phred of its probability given everything known in its window, with
     --soft-evidence also of what was called there; the table has one line a filled letter with the probability of
-    each. What --gc, --forbid and --translate ask for is met by every filling; records that cannot meet it are named
-    before anything is written.
+    each. What --gc, --forbid and --translate ask for is met by every filling, but is not in these probabilities;
+    records that cannot meet it are named before anything is written.
 
     Example: seqdiff infill --fasta gaps.fa --samples 3 -o filled.fa
     """

@@ -59,7 +59,10 @@ Guidance = Annotated[
 Unconditional = Annotated[Path | None, typer.Option("--unconditional", help="The other run, of the same alphabet.")]
 Report = Annotated[
     Path | None,
-    typer.Option("--report", help="TSV, a line a filling: letters, network calls, log weight (nats), particles."),
+    typer.Option(
+        "--report",
+        help="TSV, a line a filling: letters, network calls, log weight (nats), effective particles, constraints.",
+    ),
 ]
 ParticleNumber = Annotated[
     int | None,

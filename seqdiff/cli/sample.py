@@ -26,7 +26,9 @@ def command(
     stride: options.Stride = None,
     guidance: options.Guidance = None,
     unconditional: options.Unconditional = None,
-    format: Annotated[str, typer.Option("--format", help="fasta or fastq.")] = "fasta",
+    format: Annotated[
+        str | None, typer.Option("--format", help="fasta or fastq; default: by the output, else fasta.")
+    ] = None,
     report: options.Report = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -36,11 +38,14 @@ def command(
 ) -> None:
     """Draw new sequences from a model: filling a sequence of nothing but unknown letters.
 
-    A single protein of --translate is for all of them; several are named sample1, sample2, ...
+    A single protein of --translate is for all of them; several are named sample1, sample2, ... In FASTQ the quality
+    of a letter is the Phred of its probability before any letter of its window was drawn.
 
     Example: seqdiff sample -n 10 --length 512 --seed 1 -o new.fa
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
+    if format is None:
+        format = "fastq" if results.format_of(output) == "fastq" else "fasta"
     options.one_of("--format", format, ("fasta", "fastq"))
     results.require_own("--report", report, output, translate)
     results.require_own("-o", None if str(output) == "-" else output, translate)

@@ -166,9 +166,9 @@ def _fill(
                 entries = itertools.accumulate(job.task.entries(window) for job, window in reversed(waiting[-rows:]))
                 rows = max(1, sum(so_far <= MOST_ENTRIES for so_far in entries))
             part, waiting = waiting[-rows:], waiting[:-rows]
-            new = _fill_windows(part, parts, alphabet, sampler, seed)
+            new = _fill_windows(part, parts, alphabet, sampler, seed, progress)
             filled += new
-            if progress:
+            if progress and not design:  # whose letters take long, and are counted one by one
                 progress(sum(len(window.places) for window in new))
         for window in filled:
             window.put_in_place()
@@ -204,6 +204,7 @@ def _fill_windows(
     alphabet: Alphabet,
     sampler: SamplerConfig,
     seed: int,
+    progress: Callable[[int], None] | None,
 ) -> list[_FilledWindow]:
     """Fill some windows as their records are now, without touching the records."""
     longest = max(window.end - window.start for _, window in part)
@@ -217,7 +218,7 @@ def _fill_windows(
     marginals = denoise(start).double().softmax(-1).cpu().numpy()
     streams = Streams.of(seed, [(job.record.name, job.replicate, window.first) for job, window in part])
     guides = [_guide(job, window, marginals[row], evidence[row]) for row, (job, window) in enumerate(part) if job.task]
-    steering = {"guides": guides} if guides else {}
+    steering = {"guides": guides, "progress": progress} if guides else {}
     result = sampler(denoise, start, torch.from_numpy(evidence), rng=streams, **steering)
     drawn = result.tokens.cpu().numpy()
     filled = []

@@ -163,6 +163,18 @@ def test_a_logo_of_every_gap(reads, tmp_path):
     assert not (tmp_path / "none.png").exists()
 
 
+def test_samples_are_written_as_the_output_is_named(tmp_path):
+    for name, begins in (
+        ("a.fq.gz", b"\x1f\x8b"),
+        ("a.fq", b"@sample1\n"),
+        ("a.fa", b">sample1\n"),
+        ("a", b">sample1\n"),
+    ):
+        invoke("sample", "--length", 5, "--sampler", "fast", "-q", "-o", tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(begins)
+    assert run("sample", "--length", 5, "--sampler", "fast", "-q", "--format", "fastq").startswith("@sample1\n")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -8,7 +8,7 @@ an unbiased estimate of the probability of the evidence for every N, and the law
 the exact conditional as N grows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -54,11 +54,13 @@ class Particles(Sampler):
         *,
         rng: Streams,
         guides: Sequence[Guide] | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> Filled:
         """With `guides`, one a row, all positions are filled from left to right under its constraints (`steered`), and
-        nothing is left to `finish`."""
+        nothing is left to `finish`; `progress` gets the number of letters filled."""
         if guides is not None:
-            return steered(denoise, tokens, evidence, guides, rng, self.particles, self.temperature, self.top_p)
+            how = self.particles, self.temperature, self.top_p
+            return steered(denoise, tokens, evidence, guides, rng, *how, progress=progress)
         known = Evidence.of(tokens.cpu(), None if evidence is None else evidence.cpu(), symbols(denoise, tokens))
         population = Population(known.tokens, self.particles)
         (keys,) = uniforms(rng, known.constrained, 1)

@@ -6,7 +6,7 @@ before the draw; a particle's weight is the product of Z_i / beta_{i+1}(s_{i+1})
 constraint, whatever mu says; the mean weight is an unbiased estimate of P(evidence and constraints).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ def steered(
     particles: int,
     temperature: float,
     top_p: float,
+    *,
+    progress: Callable[[int], None] | None = None,
 ) -> Filled:
     """Fills the targets of each guide (places of the row) from left to right. Where beta at the end of a row is not 1,
     as at the end of a window, `log_weight` is that of the chosen particle without it: weights of windows multiply.
@@ -62,6 +64,8 @@ def steered(
         beta[rows] = ahead.gather(2, drawn[..., None])[..., 0]
         for row, parents, letters in zip(rows.tolist(), ancestors.numpy(), drawn.numpy(), strict=True):
             state[row], count[row] = guides[row].advance(turn, state[row][parents], count[row][parents], letters)
+        if progress:
+            progress(len(rows))
     every = torch.arange(len(guides))
     chosen = population.choose(rng.rand(1)[:, 0])
     for row, (guide, one) in enumerate(zip(guides, chosen.tolist(), strict=True)):

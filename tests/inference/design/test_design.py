@@ -146,6 +146,16 @@ def test_all_constraints_together_over_windows_and_however_it_is_run():
     assert letters(design(texts, asked, context=24, seed=4)) != letters(together)
 
 
+def test_progress_moves_with_every_letter():
+    done = []
+    texts = ["N" * 12, "ACGTNNNNNN"]
+    assert letters(design(texts, Design(motifs=SITES), context=8, progress=done.append)) == letters(
+        design(texts, Design(motifs=SITES), context=8)
+    )
+    assert sum(done) == 18
+    assert max(done) == 2
+
+
 def test_spans_of_known_letters_are_designed_and_unknown_letters_outside_stay():
     spans = {"r0": [Interval("r0", 2, 9)]}
     text = letters(design(["NGAATTCAAAN"], Design(motifs=SITES), spans=spans))[0]
