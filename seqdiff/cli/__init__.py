@@ -53,7 +53,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             first = (str(error) or "out of memory").splitlines()[0]
             if "out of memory" not in first and "can't allocate memory" not in first:
                 raise
-            _fail(f"{first}: lower training.micro_batch_size, or use a machine with more memory", 1)
+            less = "lower training.micro_batch_size, or " if command is train.command else ""
+            _fail(f"{first}: {less}use a machine with more memory", 1)
 
     return run
 

@@ -1,9 +1,10 @@
 import io
+import signal
 import sys
 
 import pytest
 
-from seqdiff.cli import options
+from seqdiff.cli import guarded, options, train
 from seqdiff.errors import UsageError
 
 
@@ -87,3 +88,19 @@ def test_samplers_by_name():
         options.sampler("exact", ["grid"], steps=None, temperature=1, top_p=1)
     with pytest.raises(UsageError, match="--steps: the sampler exact has no such setting"):
         options.sampler("exact", [], steps=3, temperature=1, top_p=1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_out_of_memory_names_the_batch_only_to_who_trains(training, monkeypatch, capsys):
+    def command():
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
+
+    monkeypatch.setattr(signal, "signal", lambda number, what: None)
+    if training:
+        monkeypatch.setattr(train, "command", command)
+    with pytest.raises(SystemExit, match="1"):
+        guarded(command)()
+    message = capsys.readouterr().err
+    assert message.startswith("seqdiff: error: CUDA out of memory. Tried to allocate 2.00 GiB: ")
+    assert message.endswith("use a machine with more memory\n")
+    assert ("micro_batch_size" in message) == training
