@@ -89,7 +89,7 @@ def _kind(output: Path | None, table: bool) -> str:
     """What is written: vcf or tsv, by the name of the output; on stdout a table where it is asked for one."""
     if output is None or str(output) == "-" or str(output).startswith("/dev/"):
         return "tsv" if table else "vcf"
-    suffixes = [suffix.lower() for suffix in output.suffixes if suffix.lower() not in (".gz", ".bgz")]
+    suffixes = [suffix.lower() for suffix in output.suffixes if suffix not in (".gz", ".bgz")]
     kind = suffixes[-1][1:] if suffixes else ""
     if kind not in ("vcf", "tsv"):
         raise UsageError(f"-o {output}: name it .vcf.gz, .vcf, .tsv or .tsv.gz, by what it shall hold")

@@ -57,11 +57,14 @@ class VcfOutput(Output):
 
             csi = self._reach >= TBI_LIMIT
             self._indexing = replacing(f"{self.path}{'.csi' if csi else '.tbi'}")
+            loud = pysam.set_verbosity(0)  # htslib warns of POS 0, which is allowed: the telomere
             try:
                 index = self._indexing.__enter__()
                 pysam.tabix_index(str(hidden), preset="vcf", index=str(index), force=True, csi=csi)
             except (OSError, ValueError) as error:
                 raise DataError(f"{self.name} cannot be indexed: {error}") from error
+            finally:
+                pysam.set_verbosity(loud)
         for ending in (".tbi", ".csi"):
             Path(f"{self.path}{ending}").unlink(missing_ok=True)
 

@@ -53,7 +53,7 @@ class VcfRecord:
         b'1\\t5\\t.\\tA\\tT\\t.\\t.\\tDP=3;DB;OLD=2\\n'
         """
         given = self.columns[7]
-        kept = [] if given == b"." else given.split(b";")
+        kept = [] if given == b"." else given.removesuffix(b";").split(b";")
         if any(name in given for name in fields):
             kept = [item for item in kept if item.partition(b"=")[0] not in fields]
         info = b";".join(kept + [name + b"=" + value for name, value in fields.items() if value is not None])

@@ -81,3 +81,10 @@ def test_a_file_that_cannot_be_indexed_does_not_appear(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"a\.vcf\.gz cannot be indexed: no room"):
         write(tmp_path / "a.vcf.gz", ("1", 2))
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
+
+
+def test_the_telomere_is_indexed_in_silence(tmp_path, capfd):
+    write(tmp_path / "a.vcf.gz", ("1", 0), ("1", 5))
+    assert capfd.readouterr().err == ""
+    with pysam.TabixFile(str(tmp_path / "a.vcf.gz")) as index:
+        assert len(list(index.fetch("1"))) == 2

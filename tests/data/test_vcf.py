@@ -103,6 +103,11 @@ def test_info_is_added_at_the_end_and_replaced_where_it_was():
     assert line(b"X=1", {b"X": None}) == b"."
 
 
+def test_a_semicolon_at_the_end_of_info_leaves_no_empty_field():
+    record = VcfRecord(9, b"1 5 . A T . . DP=3;".split())
+    assert record.with_info({b"X": b"1"}).split()[7] == b"DP=3;X=1"
+
+
 def test_everything_but_info_stays_byte_for_byte():
     raw = b"c\xe9\t007\t.\tAcg\tT\t1e-3\ta;b\tA=\xff\tGT:GL\t0|1:.,1\t./.\n"
     columns = raw[:-1].split(b"\t", 8)
