@@ -101,6 +101,7 @@ def command(
     else:
         chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
         chosen = options.exact(chosen, particles) if exact_evidence else options.plain(chosen, particles)
+    options.require_draws(chosen, "--samples", samples)
     trusted = (TRUSTED_QUALITY if trusted_quality is None else trusted_quality) if soft_evidence else None
     loaded = options.load(model, device, guidance, unconditional)
     look = check_qualities if soft_evidence else None

@@ -36,14 +36,16 @@ SamplerName = Annotated[
     str | None,
     typer.Option(
         "--sampler",
-        help="fast (many letters a network call), exact (one); or by its kind: ancestral (the default), confident, "
-        "bounded, remask, correct, particles.",
+        help="fast (many letters a network call), exact (one), best (no draw: the most probable letter at each place); "
+        "or by its kind: ancestral (the default), confident, bounded, remask, correct, particles.",
     ),
 ]
 Steps = Annotated[
     int | None, typer.Option("--steps", min=1, help="Network calls a window may take (samplers that have steps).")
 ]
-Temperature = Annotated[float, typer.Option("--temperature", help="Below 1 sharper, above 1 flatter.")]
+Temperature = Annotated[
+    float, typer.Option("--temperature", help="Of the model, before evidence: below 1 sharper, above 1 flatter.")
+]
 TopP = Annotated[float, typer.Option("--top-p", help="Draw from the likeliest letters of this mass.")]
 SamplerSettings = Annotated[
     list[str] | None,
@@ -201,9 +203,19 @@ def exact(chosen: "Sampler", particles: int | None) -> "Sampler":
 
     if isinstance(chosen, Particles):
         raise UsageError("--exact-evidence: it is the sampler particles; --sampler says which one fills the rest")
+    if not chosen.draws:
+        raise UsageError(
+            f"--exact-evidence: --sampler {chosen.kind} draws nothing that could be weighed; leave one out"
+        )
     plain = chosen.model_copy(update={"temperature": 1.0, "top_p": 1.0})
     number = {} if particles is None else {"particles": particles}
     return Particles(finish=plain, temperature=chosen.temperature, top_p=chosen.top_p, **number)
+
+
+def require_draws(chosen: "Sampler", option: str, number: int) -> None:
+    """UsageError where the same would come out more than once."""
+    if number > 1 and not chosen.draws:
+        raise UsageError(f"{option} {number}: --sampler {chosen.kind} draws nothing, so all of them would be the same")
 
 
 def load(run: Path | None, device: str, guidance: float | None, unconditional: Path | None) -> "Model":

@@ -10,7 +10,10 @@ from seqdiff.errors import UsageError
 
 def command(
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many sequences.")] = 1,
-    length: Annotated[int, typer.Option("--length", min=1, help="Letters in each.")] = 512,
+    length: Annotated[
+        int | None,
+        typer.Option("--length", min=1, help="Letters in each; default 512, or what the proteins of --translate take."),
+    ] = None,
     model: options.ModelRun = None,
     output: options.Output = None,
     gc: design.GC = None,
@@ -38,8 +41,8 @@ def command(
 ) -> None:
     """Draw new sequences from a model: filling a sequence of nothing but unknown letters.
 
-    A single protein of --translate is for all of them; several are named sample1, sample2, ... In FASTQ the quality
-    of a letter is the Phred of its probability before any letter of its window was drawn.
+    One protein in the file of --translate applies to every sequence; with several, name them sample1, sample2, ... In
+    FASTQ the quality of a letter is the Phred of its probability before any letter of its window was drawn.
 
     Example: seqdiff sample -n 10 --length 512 --seed 1 -o new.fa
     """
@@ -49,17 +52,20 @@ def command(
     options.one_of("--format", format, ("fasta", "fastq"))
     results.require_own("--report", report, output, translate)
     results.require_own("-o", None if str(output) == "-" else output, translate)
+    task = design.asked(gc, forbid, translate, genetic_code)
+    if length is None:
+        length = (task and task.longest_coding) or 512
     if number * length > 10**10:
         raise UsageError(f"-n {number} --length {length}: that is {number * length:,} letters")
     from seqdiff.inference.infill import unknown_records
 
-    task = design.asked(gc, forbid, translate, genetic_code)
     if task:
         chosen = design.particles(particles, sampler, settings, steps, temperature, top_p)
         task = task.for_samples(number, translate)
     else:
         chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
         chosen = options.plain(chosen, particles)
+        options.require_draws(chosen, "-n", number)
     loaded = options.load(model, device, guidance, unconditional)
     options.check_stride(stride, loaded, length)
     if task:

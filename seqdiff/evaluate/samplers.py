@@ -144,7 +144,9 @@ class Samplers(Config):
             tokens[part], calls[part] = filled.tokens.numpy(), filled.calls.numpy()
             log_prob[part] = filled.log_prob.numpy()
         scored = self.score(model, tokens, truth, hidden)
-        return scored._replace(calls=calls, drawn=None if sampler.revisits else -log_prob / math.log(2))
+        return scored._replace(
+            calls=calls, drawn=None if sampler.revisits or not sampler.draws else -log_prob / math.log(2)
+        )
 
     def score(
         self,

@@ -101,7 +101,7 @@ def infill(
                 positions=job.positions,
                 marginals=job.marginals,
                 calls=job.calls,
-                log_weight=None if sampler.revisits else job.log_weight,
+                log_weight=job.log_weight if sampler.draws and not sampler.revisits else None,
                 ess=None if math.isnan(job.ess) else job.ess,
             )
 

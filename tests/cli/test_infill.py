@@ -182,6 +182,9 @@ def test_samples_are_written_as_the_output_is_named(tmp_path):
         (["--particles", "4"], "--particles: it is for --exact-evidence, --gc, --forbid and --translate"),
         (["--exact-evidence", "--sampler", "particles"], "--sampler says which one fills the rest"),
         (["--exact-evidence", "--set", "finish=exact"], "no such setting"),
+        (["--exact-evidence", "--sampler", "best"], "--sampler best draws nothing that could be weighed"),
+        (["--samples", "2", "--sampler", "best"], "--samples 2: --sampler best draws nothing"),
+        (["--temperature", "0.5", "--sampler", "best"], "change nothing about which letter is the most probable"),
         (["--logo", "a.jpg"], "--logo a.jpg: a file that ends in .png"),
         (["--logo", "a.png", "-o", "a.png"], "--logo a.png: give it a file of its own"),
         (["--report", "a", "-o", "a"], "--report a: give it a file of its own"),
@@ -250,6 +253,8 @@ def test_samples_are_designed_too(tmp_path):
         forward = [str(Seq(text[:12]).translate()) == "MKW*" for text in out]
         backward = [str(Seq(text[2:14]).reverse_complement().translate()) == "MKW*" for text in out]
         assert (forward if proteins == "one.fa" else backward) == coding
+    shortest = run("sample", "--translate", tmp_path / "one.fa", "--particles", 1, "-q").split("\n", 1)[1].strip()
+    assert str(Seq(shortest).translate()) == "MKW*"
 
 
 def test_another_genetic_code(gap, tmp_path):

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from seqdiff.diffusion.samplers.ancestral import Ancestral
+from seqdiff.diffusion.samplers.best import Best
 from seqdiff.diffusion.samplers.bounded import Bounded
 from seqdiff.diffusion.samplers.confident import Confident
 from seqdiff.diffusion.samplers.correct import Correct
@@ -15,7 +16,7 @@ from seqdiff.diffusion.samplers.remask import Remask
 
 Finish = Annotated[Ancestral | Exact | Confident | Bounded | Remask | Correct, Field(discriminator="kind")]
 SamplerConfig = Annotated[
-    Ancestral | Exact | Confident | Bounded | Remask | Correct | Particles, Field(discriminator="kind")
+    Ancestral | Exact | Confident | Bounded | Remask | Correct | Particles | Best, Field(discriminator="kind")
 ]
 Particles.model_rebuild(_types_namespace={"Finish": Finish})
 
@@ -29,6 +30,7 @@ they are neighbours (tests/benchmarks/bench_samplers.py, docs/samplers.png). `ex
 __all__ = [
     "PRESETS",
     "Ancestral",
+    "Best",
     "Bounded",
     "Confident",
     "Correct",

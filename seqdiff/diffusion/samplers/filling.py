@@ -44,6 +44,9 @@ class Sampler(Config, ABC):
     """Whether letters that were drawn are drawn anew; then `log_weight` is no importance weight, and a row may take
     more passes than it has masks."""
 
+    draws: ClassVar[bool] = True
+    """Whether what comes out is drawn; otherwise two fillings are the same and `log_weight` weighs no draw."""
+
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
 
@@ -66,11 +69,27 @@ class Sampler(Config, ABC):
 
 @dataclass(frozen=True)
 class Proposal:
-    """Values drawn at some positions of some rows, not yet filled in; 0 elsewhere."""
+    """Values at some positions of some rows, not yet filled in; 0 elsewhere."""
 
     values: Int64[Tensor, "R L"]
     log_prob: Float64[Tensor, "R L"]
     log_z: Float64[Tensor, "R L"]
+
+    @classmethod
+    def of(
+        cls,
+        chosen: Bool[Tensor, "R L"],
+        values: Int64[Tensor, "N"],
+        log_mu: Float64[Tensor, "N K"],
+        log_z: Float64[Tensor, "N"],
+    ) -> "Proposal":
+        """The N chosen positions spread out."""
+        empty = torch.zeros(chosen.shape, dtype=torch.float64)
+        return cls(
+            values=torch.zeros(chosen.shape, dtype=torch.int64).masked_scatter(chosen, values),
+            log_prob=empty.masked_scatter(chosen, log_mu.gather(1, values[:, None])[:, 0]),
+            log_z=empty.masked_scatter(chosen, log_z),
+        )
 
 
 class Filling:
@@ -111,13 +130,14 @@ class Filling:
     ) -> Proposal:
         """Draws a value at each chosen position of `rows`, all of them given the same context."""
         log_mu, log_z = self._log_mu(rows, chosen, logits)
-        drawn = categorical.values(log_mu, uniforms[chosen])
-        empty = torch.zeros(chosen.shape, dtype=torch.float64)
-        return Proposal(
-            values=torch.zeros(chosen.shape, dtype=torch.int64).masked_scatter(chosen, drawn),
-            log_prob=empty.masked_scatter(chosen, log_mu.gather(1, drawn[:, None])[:, 0]),
-            log_z=empty.masked_scatter(chosen, log_z),
-        )
+        return Proposal.of(chosen, categorical.values(log_mu, uniforms[chosen]), log_mu, log_z)
+
+    def likeliest(
+        self, rows: Int64[Tensor, "R"], chosen: Bool[Tensor, "R L"], logits: Float[Tensor, "R L K"]
+    ) -> Proposal:
+        """The most probable value at each chosen position of `rows`, in place of a draw."""
+        log_mu, log_z = self._log_mu(rows, chosen, logits)
+        return Proposal.of(chosen, log_mu.argmax(-1), log_mu, log_z)
 
     def accept(self, rows: Int64[Tensor, "R"], chosen: Bool[Tensor, "R L"], proposal: Proposal) -> None:
         """Fills in the chosen positions of `rows`."""

@@ -59,6 +59,11 @@ class Design:
         self.require_names(names, source)
         return self
 
+    @property
+    def longest_coding(self) -> int:
+        """Letters that a record needs at least for all its proteins to fit; 0 without proteins."""
+        return max((coding.end for codings in self.codings.values() for coding in codings), default=0)
+
     def of(self, record: Record) -> tuple[Coding, ...]:
         """The proteins that a record must code for."""
         return self.everywhere + tuple(self.codings.get(record.name, ()))

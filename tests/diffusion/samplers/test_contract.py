@@ -92,6 +92,9 @@ def test_likelihoods_of_letters_are_obeyed_and_weigh_what_the_network_makes_of_t
     evidence[0, 3] = torch.tensor([0.5, 0.0, 0.25, 0.0])
     filled = plain(network, torch.full((2, 5), 4), evidence, rng=Streams.of(0, range(2)))
     assert filled.log_weight.tolist() == pytest.approx([math.log(0.106) + math.log(0.125), 0])
+    if not sampler.draws:
+        assert filled.tokens[0, [1, 3]].tolist() == [0, 2]
+        return
     many = plain(network, torch.full((300, 5), 4), evidence[:1].expand(300, -1, -1), rng=Streams.of(0, range(300)))
     assert set(many.tokens[:, 3].tolist()) == {0, 2}
     if getattr(sampler, "choose", "random") == "least-certain":
@@ -161,7 +164,7 @@ def test_a_row_is_bitwise_the_same_alone_and_in_a_batch_and_with_padding(sampler
 def test_streams_of_other_seeds_draw_other_rows(sampler):
     x = torch.full((40, 18), chain.mask)
     filled = sampler(chain, x, rng=Streams.of(0, range(40)))
-    assert filled.tokens.unique(dim=0).shape[0] > 5
+    assert filled.tokens.unique(dim=0).shape[0] > 5 if sampler.draws else len(filled.tokens.unique(dim=0)) == 1
     again = sampler(chain, x, rng=Streams.of(0, range(40)))
     assert torch.equal(filled.tokens, again.tokens)
 
