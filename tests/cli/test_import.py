@@ -1,24 +1,20 @@
 """A published checkpoint as a user takes it in: import, fill, score, train on, evaluate."""
 
 import json
-import os
-import subprocess
-import sys
 
 import published
 import pytest
 from stories import tiny_recipe, write_genome
+from typer.testing import CliRunner
 
 from seqdiff import model
+from seqdiff.cli import app
 
 
 def run(*arguments, code=0):
-    result = subprocess.run(
-        [sys.executable, "-m", "seqdiff", *map(str, arguments)],
-        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120,
-    )  # fmt: skip
-    assert "Traceback" not in result.stderr
-    assert result.returncode == code, result.stderr
+    result = CliRunner().invoke(app, [*map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == code, result.stderr
     return result
 
 
