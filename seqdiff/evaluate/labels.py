@@ -11,7 +11,8 @@ from seqdiff.data.vcf import VcfRecord
 from seqdiff.errors import DataError, UsageError
 
 _CONDITION = re.compile(r"(?:INFO/)?([A-Za-z_][\w.]*|1000G)(?:\s*(<=|>=|==|!=|<|>)\s*(\S.*))?", re.ASCII)
-_INFO = re.compile(rb"##INFO=<ID=([^,>]+),Number=([^,>]+),Type=([^,>]+)")
+_ATTRIBUTE = re.compile(rb'[<,](ID|Number|Type)=([^,>"]+)(?=(?:[^"]*"[^"]*")*[^"]*$)')
+"""Outside of quotes, in any order."""
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
 }  # fmt: skip
@@ -30,12 +31,14 @@ def fields(meta: Sequence[bytes]) -> dict[str, Field]:
 
     >>> fields([b'##INFO=<ID=AF,Number=A,Type=Float,Description="frequency">'])["AF"]
     Field(number='A', numeric=True)
+    >>> fields([b'##INFO=<Description="a,Type=String",Type=Float,ID=AF,Number=A>'])["AF"]
+    Field(number='A', numeric=True)
     """
     declared = {"ID": Field(".", False), "QUAL": Field("1", True), "FILTER": Field(".", False)}
     for line in meta:
-        if found := _INFO.match(line):
-            name, number, kind = map(text_of, found.groups())
-            declared[name] = Field(number, kind in ("Integer", "Float"))
+        said = dict(_ATTRIBUTE.findall(line)) if line.startswith(b"##INFO=<") else {}
+        if said.keys() == {b"ID", b"Number", b"Type"}:
+            declared[text_of(said[b"ID"])] = Field(text_of(said[b"Number"]), said[b"Type"] in (b"Integer", b"Float"))
     return declared
 
 
