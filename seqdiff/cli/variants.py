@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqdiff.cli import options, variant_lines, variant_runs
+from seqdiff.cli import options, results, variant_lines, variant_runs
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seqdiff.inference.changes import VariantScorer
 
 CHECKS = ("error", "warn", "exclude")
+METHODS = ("auto", "marginal", "chain", "elbo")
 
 
 def command(
@@ -31,17 +32,23 @@ def command(
         ),
     ] = None,
     check_ref: Annotated[
-        str,
-        typer.Option("--check-ref", help="Where REF is not what the FASTA has: error, warn (no score) or exclude."),
-    ] = "error",
+        str | None,
+        typer.Option(
+            "--check-ref", help="Where REF is not what the FASTA has: error (default), warn (no score) or exclude."
+        ),
+    ] = None,
     haplotypes: Annotated[
         bool, typer.Option("--haplotypes", help="Score phased variants of a window together; the output is a table.")
     ] = False,
     method: Annotated[
         str, typer.Option("--method", help="auto, marginal (single substitutions), chain (all) or elbo (everything).")
     ] = "auto",
-    orders: Annotated[int, typer.Option("--orders", min=2, help="Random orders of a chain rule, on each strand.")] = 4,
-    draws: Annotated[int, typer.Option("--draws", min=8, help="Random masks of a bound: more, smaller error.")] = 16,
+    orders: Annotated[
+        int | None, typer.Option("--orders", min=2, help="Random orders of a chain rule, on each strand; default 4.")
+    ] = None,
+    draws: Annotated[
+        int | None, typer.Option("--draws", min=8, help="Random masks of a bound, default 16: more, smaller error.")
+    ] = None,
     clip: Annotated[bool, typer.Option("--clip", help="With --saturate: cut spans that run past a contig.")] = False,
     figure: Annotated[
         Path | None, typer.Option("--figure", help="With --saturate: also draw the span as a heat map, PNG.")
@@ -62,9 +69,14 @@ def command(
     Example: seqdiff variants --vcf calls.vcf.gz --fasta hg38.fa -o scored.vcf.gz
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
-    options.one_of("--check-ref", check_ref, CHECKS)
+    options.one_of("--check-ref", check_ref or CHECKS[0], CHECKS)
+    options.one_of("--method", method, METHODS)
     kind = _kind(output, saturate is not None or haplotypes)
-    _agree(vcf, saturate, fasta, output, haplotypes, kind, clip, figure)
+    _agree(vcf, saturate, output, haplotypes, kind, clip, figure, check_ref)
+    _used(method, saturate is not None, orders, draws)
+    check_ref = check_ref or CHECKS[0]
+    results.require_own("-o", None if str(output) == "-" else output, fasta, saturate)
+    results.require_own("--figure", figure, output, fasta, saturate)
     from seqdiff import model as models
     from seqdiff.data.genome import Genome
     from seqdiff.data.source import size_of
@@ -100,12 +112,12 @@ def _kind(output: Path | None, table: bool) -> str:
 def _agree(
     vcf: str | None,
     saturate: str | None,
-    fasta: str,
     output: Path | None,
     haplotypes: bool,
     kind: str,
     clip: bool,
     figure: Path | None,
+    check_ref: str | None,
 ) -> None:
     """Refuses options that make no sense together."""
     if (vcf is None) == (saturate is None):
@@ -117,20 +129,32 @@ def _agree(
     for option, given in (("--clip", clip), ("--figure", figure)):
         if given and saturate is None:
             raise UsageError(f"{option}: it belongs to --saturate")
-    if figure and (figure.suffix.lower() != ".png" or str(figure) == str(output)):
-        raise UsageError(f"--figure {figure}: a file of its own that ends in .png")
-    if output is not None and str(output) == fasta:
-        raise UsageError(f"-o {output}: that is the FASTA")
+    if check_ref and vcf is None:
+        raise UsageError("--check-ref: it is of the REF of a --vcf")
+    if figure and figure.suffix.lower() != ".png":
+        raise UsageError(f"--figure {figure}: a file that ends in .png")
 
 
-def _settings(method: str, orders: int, draws: int) -> "VariantScorer":
+def _used(method: str, saturate: bool, orders: int | None, draws: int | None) -> None:
+    """Refuses a number that the method has no use for."""
+    single = method == "marginal" or (method == "auto" and saturate)
+    for option, number, unused in (
+        ("--orders", orders, single or method == "elbo"),
+        ("--draws", draws, single or method == "chain"),
+    ):
+        if number is not None and unused:
+            why = "single substitutions are scored by their marginals" if single else f"--method {method} has none"
+            raise UsageError(f"{option}: {why}, so it would change nothing")
+
+
+def _settings(method: str, orders: int | None, draws: int | None) -> "VariantScorer":
     import pydantic
 
     from seqdiff.inference.changes import VariantScorer
 
-    options.one_of("--method", method, ("auto", "marginal", "chain", "elbo"))
+    given = {name: number for name, number in (("orders", orders), ("draws", draws)) if number is not None}
     try:
-        return VariantScorer(method=method, orders=orders, draws=draws)
+        return VariantScorer(method=method, **given)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         raise UsageError(

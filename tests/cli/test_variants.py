@@ -284,6 +284,12 @@ def test_saturation_of_a_bed_is_a_sorted_vcf_with_an_index(files):
         (["--vcf", "in.vcf", "--method", "magic"], "choose one of auto, marginal, chain, elbo"),
         (["--vcf", "in.vcf", "--draws", "12"], "--draws 12: a multiple of 8, like 8"),
         (["--saturate", "empty.bed"], "holds no span"),
+        (["--vcf", "in.vcf", "--method", "marginal", "--draws", "16"], "--draws: single substitutions are scored by"),
+        (["--vcf", "in.vcf", "--method", "chain", "--draws", "16"], "--draws: --method chain has none"),
+        (["--vcf", "in.vcf", "--method", "elbo", "--orders", "4"], "--orders: --method elbo has none"),
+        (["--saturate", "chr1", "--orders", "4"], "--orders: single substitutions are scored by"),
+        (["--saturate", "chr1", "--check-ref", "warn"], "--check-ref: it is of the REF of a --vcf"),
+        (["--saturate", "spans.tsv", "-o", "./spans.tsv"], "-o spans.tsv: give it a file of its own"),
         (["--saturate", "spans.bed", "--figure", "a.png"], "a heat map is of one span"),
     ],
 )
