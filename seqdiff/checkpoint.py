@@ -48,6 +48,8 @@ class Provenance:
     standard_error: float | None = None
     start: dict[str, Any] | None = None
     """What the run's first weights were, if not fresh ones: `run`, `checksum` of its model, and its provenance."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the data say to a user of the model (`seqdiff.modalities.opened.Opened.facts`)."""
     schema: int = SCHEMA
     written_by: str = field(default_factory=lambda: f"seqdiff {__version__}")
 

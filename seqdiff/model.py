@@ -9,7 +9,7 @@ import copy
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -74,6 +74,11 @@ class Model:
     def context(self) -> int:
         """The longest piece of a sequence the network looks at, in letters."""
         return self._context
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What its training data say to its users: `lengths`, `query` (`seqdiff.modalities.opened.Opened.facts`)."""
+        return self.provenance.facts
 
     def guided(self, unconditional: "Model", weight: float) -> "Model":
         """This model, leaning away from another of its alphabet: classifier-free guidance (`diffusion.guidance`).
@@ -229,7 +234,7 @@ def load(run: str | Path | None = None, device: str = "auto") -> Model:
     """The model of a run directory; without one, the small model that ships with seqdiff."""
     folder = RunFolder(SHIPPED if run is None else run)
     recipe = folder.read_recipe()
-    denoiser = recipe.denoiser.build(recipe.data.alphabet.size)
+    denoiser = recipe.network()
     provenance = folder.read_weights(denoiser)
     if run is None:
         logger.info(

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from seqdiff import resources
 from seqdiff.config import Config, classes
-from seqdiff.denoisers import DenoiserConfig
+from seqdiff.denoisers import Denoiser, DenoiserConfig
 from seqdiff.diffusion.processes import ProcessConfig
 from seqdiff.errors import ConfigError
 from seqdiff.modalities import ModalityConfig
@@ -31,9 +31,9 @@ class Training(Config):
     """A run whose model the network starts from, instead of fresh weights: fine-tuning (`seqdiff.train.start`)."""
     steps: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
-    """Windows a step."""
+    """Windows a step; of sequences that differ in length, as many as make so many times `data.context` letters."""
     micro_batch_size: Annotated[int, Field(ge=1)] | None = None
-    """Windows a forward pass on one process; gradients are accumulated. None: the process's whole share."""
+    """The same of a forward pass on one process; gradients are accumulated. None: the process's whole share."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """`muon` learns the matrices and kernels inside the network with Muon, the rest with AdamW."""
     learning_rate: Annotated[float, Field(gt=0)]
@@ -112,8 +112,17 @@ class Recipe(Config):
     @property
     def sees_one_strand(self) -> bool:
         """Whether training shows one strand of a double one to a network that does not treat both alike."""
-        both = self.denoiser.equivariant or self.data.reverse_complement
-        return self.data.alphabet.complementary and not both
+        if not self.data.alphabet.complementary:
+            return False
+        return not (self.denoiser.equivariant or self.data.reverse_complement)
+
+    def resolved(self) -> "Recipe":
+        """The recipe with what only its data can say filled in."""
+        return self.model_copy(update={"data": self.data.resolved()})
+
+    def network(self) -> Denoiser:
+        """A freshly initialised network, drawn from torch's global generator."""
+        return self.denoiser.build(self.data.alphabet.size, self.data.context)
 
     def to_yaml(self) -> str:
         """The complete recipe as YAML, defaults written out."""
@@ -171,12 +180,11 @@ def load(recipe: str, settings: Sequence[str] = ()) -> Recipe:
         _apply(values, setting)
     loaded = parse(values, str(path), switched)
     # A run must find its data, and what it started from, from any folder.
-    parts = {"data": "fasta", "training": "start"}
-    for part, name in parts.items():
+    for part in ("data", "training"):
         settings = getattr(loaded, part)
-        if file := getattr(settings, name, None):
-            absolute = settings.model_copy(update={name: file.expanduser().absolute()})
-            loaded = loaded.model_copy(update={part: absolute})
+        paths = {name: value for name, value in settings if isinstance(value, Path)}
+        absolute = {name: path.expanduser().absolute() for name, path in paths.items()}
+        loaded = loaded.model_copy(update={part: settings.model_copy(update=absolute)})
     return loaded
 
 

@@ -1,6 +1,7 @@
-"""Batches of tokens, and the order in which windows are visited."""
+"""Batches of tokens: what they hold, what gives them, and the order in which training visits its examples."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,6 +28,36 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         return Batch(self.tokens.to(device, non_blocking=True), self.weight.to(device, non_blocking=True))
+
+
+@runtime_checkable
+class Examples(Protocol):
+    """The sequences of a split as they are evaluated: windows of a genome, whole proteins, rows of an alignment."""
+
+    @property
+    def sizes(self) -> Int[np.ndarray, "N"]:
+        """Letters in the row of each, known or not, without pads."""
+
+    @property
+    def letters(self) -> int:
+        """Known letters in all of them."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, items: Int[np.ndarray, "B"]) -> Batch:
+        """Some of them, padded on the right to the longest of these or further."""
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """What training shows, step by step. Nothing is carried along: any step can be asked for at any time, on any
+    process, and is the same."""
+
+    def rows(self, step: int) -> int:
+        """Rows of the global batch of step 1, 2, ..."""
+
+    def batch(self, step: int, rows: range) -> Batch:
+        """Some rows of it, augmented: the share of one process."""
 
 
 class Shuffled:

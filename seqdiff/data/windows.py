@@ -6,11 +6,14 @@ A window never leaves the interval that it was tiled from, jittered or not: what
 intervals cannot be seen through its windows.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 
-from seqdiff.data.batches import Batch
+from seqdiff.data.batches import Batch, Shuffled
 from seqdiff.data.genome import SOFT_MASKED, Genome
 from seqdiff.data.intervals import Interval
 from seqdiff.streams import seed_of
@@ -51,7 +54,7 @@ class Windows:
         unknown = genome.unknown(self._contig[self._interval], self._start, self._start + span)
         kept = (unknown <= max_unknown * span) & (unknown < span)
         self._interval, self._start = self._interval[kept], self._start[kept]
-        self.bases = int((span - unknown)[kept].sum())
+        self.letters = int((span - unknown)[kept].sum())
         """Known bases in all windows."""
         symbols = genome.alphabet.size
         codes = np.arange(256, dtype=np.uint8)
@@ -63,6 +66,11 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self._start)
+
+    @property
+    def sizes(self) -> Int[np.ndarray, "N"]:
+        """Bases of each window: `length`, or fewer where its interval is shorter."""
+        return self._span[self._interval]
 
     def batch(self, items: Int[np.ndarray, "B"]) -> Batch:
         """The windows `items` exactly as tiled, for evaluation."""
@@ -123,6 +131,29 @@ class Windows:
     def _batch(self, codes: np.ndarray, weight: np.ndarray) -> Batch:
         tokens = (codes & ~np.uint8(SOFT_MASKED)).astype(np.int64)
         return Batch(torch.from_numpy(tokens), torch.from_numpy(weight[codes]))
+
+
+@dataclass(frozen=True)
+class WindowLoader:
+    """Training on windows: `batch_size` of them a step, in an order that is shuffled anew in every epoch."""
+
+    windows: Windows
+    batch_size: int
+    seed: int
+    reverse_complement: bool
+
+    @cached_property
+    def _order(self) -> Shuffled:
+        return Shuffled(len(self.windows), seed_of(self.seed, "windows"))
+
+    def rows(self, step: int) -> int:
+        return self.batch_size
+
+    def batch(self, step: int, rows: range) -> Batch:
+        positions = np.arange(rows.start, rows.stop) + (step - 1) * self.batch_size
+        return self.windows.augmented(
+            self._order.items(positions), positions, seed=self.seed, reverse_complement=self.reverse_complement
+        )
 
 
 def _uniform(seed: int, purpose: str, positions: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ class Caduceus(BiMamba):
             raise ValueError("swap_strands is of strands: ps")
         return self
 
-    def build(self, symbols: int) -> "CaduceusDenoiser":
+    def build(self, symbols: int, context: int | None = None) -> "CaduceusDenoiser":
         """A freshly initialised network over the four bases. Raises ConfigError for another alphabet."""
         if symbols != 4:
             raise ConfigError(

@@ -63,7 +63,7 @@ class Convolution(Network):
         """How many positions to each side can change a prediction."""
         return sum(self.dilations) * (self.kernel // 2)
 
-    def build(self, symbols: int) -> "ConvolutionDenoiser":
+    def build(self, symbols: int, context: int | None = None) -> "ConvolutionDenoiser":
         """A freshly initialised network over `symbols` symbols."""
         return ConvolutionDenoiser(self, symbols)
 

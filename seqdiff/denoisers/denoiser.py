@@ -13,7 +13,8 @@ from seqdiff.config import Config
 
 
 class Network(Config):
-    """Settings of a network, and what may be asked of it. A member has a `kind` and `build(symbols) -> Denoiser`."""
+    """Settings of a network, and what may be asked of it. A member has a `kind` and `build(symbols, context) ->
+    Denoiser`; only a network with weights by position needs the context, the length of its longest row."""
 
     @property
     def takes_time(self) -> bool:
@@ -45,6 +46,8 @@ class Denoiser(nn.Module, ABC):
     """Whether, outside training, the reverse complement of a sequence gets the reverse complement of its logits."""
     reach: int | None = None
     """How many positions to each side can change a prediction; None: all."""
+    columns: int | None = None
+    """The one length of sequence that a network with weights by position is for; None: any."""
     activation_checkpointing = False
     """Of each layer only the input is kept for the backward pass, which computes the layer again (Chen et al. 2016,
     arXiv:1604.06174). It changes memory and time, no result."""

@@ -58,7 +58,7 @@ class HollowConvolution(Network):
         """How many positions to each side can change a prediction."""
         return self.radius + sum(self.dilations) * (self.kernel // 2)
 
-    def build(self, symbols: int) -> "HollowDenoiser":
+    def build(self, symbols: int, context: int | None = None) -> "HollowDenoiser":
         """A freshly initialised network over `symbols` symbols."""
         return HollowDenoiser(self, symbols)
 

@@ -41,7 +41,7 @@ class Mamba(BiMamba):
 
     kind: Literal["mamba"] = "mamba"
 
-    def build(self, symbols: int) -> "MambaDenoiser":
+    def build(self, symbols: int, context: int | None = None) -> "MambaDenoiser":
         """A freshly initialised network over `symbols` symbols."""
         return MambaDenoiser(self, symbols)
 

@@ -46,7 +46,7 @@ class Transformer(Network):
             raise ValueError(f"width {self.width} does not divide into {self.heads} heads of even width")
         return self
 
-    def build(self, symbols: int) -> "TransformerDenoiser":
+    def build(self, symbols: int, context: int | None = None) -> "TransformerDenoiser":
         """A freshly initialised network over `symbols` symbols."""
         return TransformerDenoiser(self, symbols)
 

@@ -1,10 +1,19 @@
 """Modalities: an alphabet and where its sequences come from.
 
-A new one is a file here with a config class that has `kind`, `alphabet`, `context` and `open()`, and its
-name in `ModalityConfig`.
+A new one is a file here and its name in `ModalityConfig`: a config class with `kind`, `alphabet` and `context`, the
+longest row in letters; `resolved()`, itself with what only the file can say (a family's columns); and `open()`, which
+gives what `Opened` describes.
 """
 
-from seqdiff.modalities.dna import Dna
+from typing import Annotated
 
-ModalityConfig = Dna
+from pydantic import Field
+
+from seqdiff.modalities.dna import Dna
+from seqdiff.modalities.opened import Opened
+from seqdiff.modalities.protein import Protein
+
+ModalityConfig = Annotated[Dna | Protein, Field(discriminator="kind")]
 """Any modality."""
+
+__all__ = ["Dna", "ModalityConfig", "Opened", "Protein"]

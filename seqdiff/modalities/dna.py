@@ -5,11 +5,14 @@ a genome of the registry or a FASTA file -> Genome -> intervals of each split ->
 
 import hashlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import UInt8
 from pydantic import Field, model_validator
 
 from seqdiff.alphabet import DNA, Alphabet
@@ -17,10 +20,13 @@ from seqdiff.config import Config
 from seqdiff.data import genomes
 from seqdiff.data.genome import Genome
 from seqdiff.data.intervals import Interval, merge, parse_region, read_bed, subtract
-from seqdiff.data.windows import Windows
+from seqdiff.data.windows import WindowLoader, Windows
 from seqdiff.errors import DataError
 
 log = logging.getLogger("seqdiff")
+
+PIECE = 2**23
+"""Longest piece of a genome that is held as tokens at once, in bases."""
 
 Places = list[str] | str
 """Regions (`chr8`, `chr9:1-1,000,000`: 1-based inclusive), or the path of a BED file."""
@@ -54,7 +60,7 @@ class Dna(Config):
     splits and is checked to have its chromosomes.
 
     >>> data = Dna(genome="human-chr20", context=512).open()
-    >>> data.test.bases, len(data.valid)
+    >>> data.test.letters, len(data.valid)
     (198656, 194)
     """
 
@@ -81,6 +87,10 @@ class Dna(Config):
     @property
     def alphabet(self) -> Alphabet:
         return DNA
+
+    def resolved(self) -> "Dna":
+        """Itself: nothing of it is said by the file alone."""
+        return self
 
     def open(self) -> "DnaData":
         """The data, encoded if need be.
@@ -113,7 +123,7 @@ class Dna(Config):
 
 @dataclass(frozen=True)
 class DnaData:
-    """An opened `Dna`: the windows of each split, and what they are made of."""
+    """An opened `Dna` (see `Opened`): the windows of each split, and what they are made of."""
 
     config: Dna
     genome: Genome
@@ -145,6 +155,27 @@ class DnaData:
         """For people: which genome, from which file, how long."""
         name = f"{self.config.genome}, " if self.config.genome else ""
         return f"{name}{self.genome.path.name}, {sum(self.genome.contigs.values()):,} bases"
+
+    @property
+    def contents(self) -> str:
+        return f"{len(self.train):,} windows of {self.config.context:,} bases"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """None: a window's length says nothing."""
+        return {}
+
+    @property
+    def both_strands(self) -> bool:
+        return self.config.reverse_complement
+
+    def loader(self, seed: int, batch_size: int) -> WindowLoader:
+        return WindowLoader(self.train, batch_size, seed, self.config.reverse_complement)
+
+    def text(self, split: str) -> Iterator[UInt8[np.ndarray, "_"]]:
+        for contig, start, end in self.intervals[split]:
+            for low in range(start, end, PIECE):
+                yield self.genome.tokens(Interval(contig, low, min(low + PIECE, end)))
 
     def _windows(self, split: str) -> Windows:
         return Windows(

@@ -29,14 +29,16 @@ class Processes:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def rows(self, batch_size: int) -> range:
-        """This process's rows of the global batch."""
+    def check(self, batch_size: int) -> None:
+        """Raises ConfigError for a batch that the processes cannot share alike."""
         if batch_size % self.world:
             raise ConfigError(
                 f"training.batch_size {batch_size} cannot be shared by {self.world} processes; make it a multiple"
             )
-        share = batch_size // self.world
-        return range(self.rank * share, (self.rank + 1) * share)
+
+    def share(self, rows: int) -> range:
+        """This process's rows of a global batch; shares differ by one row at most."""
+        return range(self.rank * rows // self.world, (self.rank + 1) * rows // self.world)
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over processes, on every process."""

@@ -18,7 +18,7 @@ class Learner:
     def __init__(self, recipe: Recipe, device: torch.device, weights: Mapping[str, Tensor] | None = None):
         torch.manual_seed(seed_of(recipe.seed, "initial weights"))
         self.settings = recipe.training
-        denoiser = recipe.denoiser.build(recipe.data.alphabet.size)
+        denoiser = recipe.network()
         if weights is not None:
             denoiser.load_state_dict(weights)
         self.denoiser = denoiser.to(device)

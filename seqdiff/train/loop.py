@@ -1,6 +1,6 @@
 """One training run, top to bottom.
 
-Nothing random is carried from step to step: the windows of a step, their shifts and strands and the masks are all
+Nothing random is carried from step to step: the rows of a step, their shifts and strands and the masks are all
 seeded by (seed, step, row of the global batch). So a run killed at any moment goes on from its last save to the last
 bit, and any number of processes trains the same thing. (Dropout alone is seeded by process: with it, another number
 of processes or another micro-batch trains an equally good but different network.)
@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from seqdiff import devices
 from seqdiff.checkpoint import Provenance, RunFolder
-from seqdiff.data.batches import Batch, Shuffled
+from seqdiff.data.batches import Batch
 from seqdiff.errors import TrainingError
-from seqdiff.modalities.dna import DnaData
+from seqdiff.modalities import Opened
 from seqdiff.recipe import Recipe
 from seqdiff.streams import Streams, seed_of
 from seqdiff.train import start as starting
@@ -53,7 +52,8 @@ def train(
     with processes(devices.find(device)) as (group, place):
         devices.make_deterministic(place)
         # Whatever can be refused is refused before the folder exists.
-        group.rows(recipe.training.batch_size)
+        group.check(recipe.training.batch_size)
+        recipe = recipe.resolved()
         resuming = _may_start(recipe, folder, resume)
         start = None if resuming else starting.read(recipe)
         learner = Learner(recipe, place, start and start.weights)
@@ -65,7 +65,7 @@ def train(
 
 def _run(
     recipe: Recipe,
-    data: DnaData,
+    data: Opened,
     folder: RunFolder,
     resuming: bool,
     start: starting.Start | None,
@@ -75,8 +75,7 @@ def _run(
     quiet: bool,
 ) -> Stopped:
     settings, alphabet = recipe.training, recipe.data.alphabet
-    rows = group.rows(settings.batch_size)
-    order = Shuffled(len(data.train), seed_of(recipe.seed, "windows"))
+    loader = data.loader(recipe.seed, settings.batch_size)
     validation = Validation(recipe.process, data.valid, settings.validation_windows, recipe.seed, group, device)
     tally = Tally(alphabet.size)
     step, best, origin = 0, math.inf, start and start.origin
@@ -90,7 +89,7 @@ def _run(
         if not recipe.process.bounds_likelihood:
             nats = error = None
         return Provenance(
-            alphabet.name, recipe.data.context, data.source, data.checksum, step, nats, error, start=origin
+            alphabet.name, recipe.data.context, data.source, data.checksum, step, nats, error, origin, data.facts
         )
 
     metrics = Metrics(folder.metrics_file) if group.writes else None
@@ -99,9 +98,9 @@ def _run(
             folder.write_recipe(recipe)
         metrics.open(up_to_step=step, earlier=folder.read_metrics())
         logger.info(
-            "training %s: %s parameters on %s; %s windows of %s %ss in %s",
+            "training %s: %s parameters on %s; %s in %s",
             recipe.denoiser.kind, f"{sum(p.numel() for p in learner.denoiser.parameters()):,}", device,
-            f"{len(data.train):,}", f"{recipe.data.context:,}", alphabet.unit, data.source,
+            data.contents, data.source,
         )  # fmt: skip
         if recipe.sees_one_strand and not resuming:
             logger.warning(
@@ -120,7 +119,7 @@ def _run(
     if not recipe.process.bounds_likelihood:
         measure, unit = "nats_per_selected", f"selected {alphabet.unit}"
     display = Display(recipe.name, unit, settings.steps, step, quiet)
-    logged, since = step, time.perf_counter()
+    logged, since = tally.letters, time.perf_counter()
 
     try:
         if resuming and group.writes and not folder.weights_file.is_file():
@@ -130,20 +129,21 @@ def _run(
                 step += 1
                 torch.manual_seed(seed_of(recipe.seed, "dropout", step, group.rank))
 
-                # The rows of this step: which windows, and how many symbols they score in all processes.
-                positions = np.arange(rows.start, rows.stop) + (step - 1) * settings.batch_size
-                batch = data.train.augmented(
-                    order.items(positions),
-                    positions,
-                    seed=recipe.seed,
-                    reverse_complement=recipe.data.reverse_complement,
-                )
-                draws = Streams.of_step(recipe.seed, step, rows, settings.batch_size)
-                count = float(group.sum(batch.weight.sum(dtype=torch.float64)))
+                # The rows of this step, and how many symbols they score in all processes.
+                total = loader.rows(step)
+                share = group.share(total)
+                rows = share or range(1)  # a process without a row takes part with one that counts nothing
+                batch = loader.batch(step, rows)
+                if not share:
+                    batch = Batch(batch.tokens, torch.zeros_like(batch.weight))
+                letters = (batch.tokens != alphabet.pad).sum(dtype=torch.float64) if share else torch.tensor(0.0)
+                sums = torch.stack([batch.weight.sum(dtype=torch.float64), letters.double()])
+                count, letters = group.sum(sums).tolist()
+                draws = Streams.of_step(recipe.seed, step, rows, total)
 
                 # Gradients of the summed nats over the global count; DDP averages over processes, hence `world`.
                 nats: torch.Tensor | float = 0.0
-                micro = settings.micro_batch_size or len(rows)
+                micro = _rows_at_once(settings.micro_batch_size, recipe.data.context, batch)
                 for first in range(0, len(rows), micro):
                     last_piece = first + micro >= len(rows)
                     piece = Batch(batch.tokens[first : first + micro], batch.weight[first : first + micro])
@@ -156,7 +156,7 @@ def _run(
                         (loss.nats * (group.world / max(count, 1.0))).backward()
                     nats = nats + loss.nats.detach().double()
                 gradient = learner.step(step)
-                tally.add(nats, count, gradient)
+                tally.add(nats, count, letters, gradient)
 
                 # What is due: a log line, a validation, a save, the end.
                 last = step == settings.steps
@@ -165,17 +165,16 @@ def _run(
                     mean = tally.mean(group)
                     if not tally.judge(mean):
                         raise _diverged(step, mean, folder, saved)
-                    symbols = (step - logged) * settings.batch_size * recipe.data.context
-                    speed = symbols / (time.perf_counter() - since)
+                    speed = (tally.letters - logged) / (time.perf_counter() - since)
                     if metrics:
                         metrics.write(
-                            step=step, tokens=step * settings.batch_size * recipe.data.context, **{measure: mean},
+                            step=step, tokens=round(tally.letters), **{measure: mean},
                             learning_rate=learner.learning_rate, gradient_norm=float(gradient),
                             tokens_per_second=round(speed),
                         )  # fmt: skip
                     display.step(step, mean, speed)
                     tally.clear()
-                    logged, since = step, time.perf_counter()
+                    logged, since = tally.letters, time.perf_counter()
                 if step % settings.validate_every == 0 or last:
                     paused = time.perf_counter()
                     with learner.average.swapped_in() as averaged:
@@ -210,10 +209,15 @@ def _run(
     return Stopped(step, 0, _finite(best))
 
 
+def _rows_at_once(micro_batch_size: int | None, context: int, batch: Batch) -> int:
+    """Rows of a forward pass: all, or as many as hold the letters of `micro_batch_size` whole rows."""
+    return max(1, micro_batch_size * context // batch.tokens.shape[1]) if micro_batch_size else len(batch)
+
+
 def _try(learner: Learner, recipe: Recipe, device: torch.device) -> None:
     """One short pass of the network, so that what cannot compute here says so before there is a run."""
     network = learner.denoiser
-    tokens = torch.full((1, 8), recipe.data.alphabet.mask, device=device)
+    tokens = torch.full((1, network.columns or 8), recipe.data.alphabet.mask, device=device)
     time = torch.ones(1, device=device) if network.takes_time else None
     dtype = devices.autocast_dtype(recipe.training.precision, device)
     with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype is not None):

@@ -50,7 +50,12 @@ def read(recipe: Recipe) -> Start | None:
             + "\n  ".join(differences)
             + f"\ntake its network: with --from {path} and without --set denoiser..., or change these settings"
         )
-    network = theirs.denoiser.build(other.size)
+    network = theirs.network()
+    if network.columns is not None and theirs.data.context != recipe.data.context:
+        raise ConfigError(
+            f"training.start: the network of {path} has weights for {theirs.data.context:,} columns, and the data of "
+            f"this recipe have {recipe.data.context:,}"
+        )
     provenance = folder.read_weights(network)
     return Start(
         network.state_dict(), {"run": str(path), "checksum": checksum(folder.weights_file), **asdict(provenance)}

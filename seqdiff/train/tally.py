@@ -22,11 +22,13 @@ class Tally:
         self._too_high = 2 * math.log(symbols)
         self.nats: Tensor | float = 0.0
         self.count, self.strikes = 0.0, 0
+        self.letters = 0.0
+        """Letters that all processes have read since the run began, pads aside."""
         self.gradient: Tensor = torch.zeros(())
 
-    def add(self, nats: Tensor | float, count: float, gradient: Tensor) -> None:
-        """One step: what its loss came to, over how many symbols, and the norm of its gradient."""
-        self.nats, self.count = self.nats + nats, self.count + count
+    def add(self, nats: Tensor | float, count: float, letters: float, gradient: Tensor) -> None:
+        """One step: what its loss came to, over how many symbols of how many letters, and the norm of its gradient."""
+        self.nats, self.count, self.letters = self.nats + nats, self.count + count, self.letters + letters
         self.gradient = torch.maximum(self.gradient.to(gradient.device), gradient)  # a NaN stays
 
     def mean(self, group: Processes) -> float:
@@ -44,11 +46,13 @@ class Tally:
 
     def saved(self, group: Processes) -> dict[str, Any]:
         """For a save, on every process."""
-        return {"nats": self._total(group), "count": self.count, "strikes": self.strikes}
+        return {
+            "nats": self._total(group), "count": self.count, "strikes": self.strikes, "letters": self.letters
+        }  # fmt: skip
 
     def restore(self, saved: dict[str, Any], group: Processes) -> None:
         self.nats = saved["nats"] if group.rank == 0 else 0.0
-        self.count, self.strikes = saved["count"], saved["strikes"]
+        self.count, self.strikes, self.letters = saved["count"], saved["strikes"], saved.get("letters", 0.0)
 
     def _total(self, group: Processes) -> float:
         return float(group.sum(torch.as_tensor(self.nats, dtype=torch.float64).cpu().clone()))

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqdiff.data.batches import Batch
-from seqdiff.data.windows import Windows
+from seqdiff.data.batches import Batch, Examples
 from seqdiff.diffusion.likelihood import elbo
 from seqdiff.diffusion.processes import ProcessConfig
 from seqdiff.errors import ConfigError
@@ -19,22 +18,26 @@ STRATA = 8
 
 
 class Validation:
-    """Some windows of the validation split, evenly spread, looked at through the same masks every time."""
+    """Some examples of the validation split, evenly spread, looked at through the same masks every time.
+
+    Those of like length are looked at together, so that few pads are computed.
+    """
 
     def __init__(
-        self, process: ProcessConfig, windows: Windows, count: int, seed: int, group: Processes, device: torch.device
+        self, process: ProcessConfig, examples: Examples, count: int, seed: int, group: Processes, device: torch.device
     ):
-        self._process, self._windows, self._seed = process, windows, seed
+        self._process, self._examples, self._seed = process, examples, seed
         self._group, self._device = group, device
-        self._items = np.unique(np.linspace(0, len(windows) - 1, count).astype(np.int64))
+        items = np.unique(np.linspace(0, len(examples) - 1, count).astype(np.int64))
+        self._items = items[np.argsort(examples.sizes[items], kind="stable")]
 
     @torch.no_grad()
     def __call__(self, denoiser: nn.Module) -> tuple[float, float | None]:
-        """Nats per symbol and the standard error over windows (None of a single one), on every process.
+        """Nats per symbol and the standard error over windows (None of a single example), on every process.
 
         The bound on -log p, whatever the estimator; for a process without one, its own loss at the same letters
         every time, so that the best weights are those that do best at what is being trained.
-        The error is that of a ratio of sums: the spread of nats_i - ratio * symbols_i over the windows (Cochran
+        The error is that of a ratio of sums: the spread of nats_i - ratio * symbols_i over the examples (Cochran
         1977, Sampling Techniques, eq. 6.13), from sums that add up over processes.
         """
         mine = self._items[self._group.rank :: self._group.world]
@@ -42,17 +45,17 @@ class Validation:
         for chunk in np.array_split(mine, max(1, len(mine) // 64)):
             if len(chunk):
                 sums += self._sums(denoiser, chunk)
-        windows, nats, symbols, nats_squared, product, symbols_squared = self._group.sum(sums).tolist()
+        examples, nats, symbols, nats_squared, product, symbols_squared = self._group.sum(sums).tolist()
         if not symbols:
             raise ConfigError("the validation windows hold no known symbol; choose another split")
         ratio = nats / symbols
-        if windows < 2:
+        if examples < 2:
             return ratio, None
         squares = max(0.0, nats_squared - 2 * ratio * product + ratio * ratio * symbols_squared)
-        return ratio, math.sqrt(squares * windows / (windows - 1)) / symbols
+        return ratio, math.sqrt(squares * examples / (examples - 1)) / symbols
 
     def _sums(self, denoiser: nn.Module, items: np.ndarray) -> torch.Tensor:
-        batch = self._windows.batch(items).to(self._device)
+        batch = self._examples.batch(items).to(self._device)
         draws = Streams.of(self._seed, [("validation", item) for item in items.tolist()])
         known = batch.weight > 0
         if self._process.bounds_likelihood:

@@ -46,7 +46,7 @@ def train(windows, rows=200, *, seed=0, reverse_complement=False):
 def test_tiles_are_side_by_side_and_the_rest_is_left(genome):
     windows = Windows(g := genome(">a\nACGTACCAGG\nT\n>b\nTTTT\n"), whole(g), 4)
     assert read(windows) == ["ACGT", "ACCA", "TTTT"]
-    assert windows.bases == 12
+    assert windows.letters == 12
 
 
 def test_intervals_are_tiled_from_their_start(genome):
@@ -65,7 +65,7 @@ def test_a_short_contig_is_one_window_padded_on_the_right(genome):
     windows = Windows(g := genome(">a\nACG\n>b\nACGTA\n"), whole(g), 4)
     assert read(windows) == ["ACG.", "ACGT"]
     assert windows.batch(np.array([0])).weight.tolist() == [[1, 1, 1, 0]]
-    assert windows.bases == 7
+    assert windows.letters == 7
 
 
 def test_items_may_come_in_any_order_and_again(genome):
@@ -78,7 +78,7 @@ def test_windows_with_too_many_unknowns_are_left_out_and_others_keep_them_unscor
     windows = Windows(g, whole(g), 5, max_unknown=0.2)
     assert read(windows) == ["ACGTN", "ACGTA", "TAGCT"]
     assert windows.batch(np.array([0])).weight.tolist() == [[1, 1, 1, 1, 0]]
-    assert windows.bases == 14
+    assert windows.letters == 14
     assert len(Windows(g, whole(g), 5, max_unknown=0.19)) == 2
     assert len(Windows(g, whole(g), 5, max_unknown=1.0)) == 4
 
@@ -183,4 +183,4 @@ def test_no_window_ever_leaves_its_interval(tmp_path_factory, lengths, length, s
     batch = train(windows, 64, seed=seed, reverse_complement=reverse_complement)
     assert set("".join(texts(batch))) <= set("CG.")
     assert set("".join(read(windows))) <= set("CG.")
-    assert windows.bases == sum(len(row.replace(".", "")) for row in read(windows))
+    assert windows.letters == sum(len(row.replace(".", "")) for row in read(windows))

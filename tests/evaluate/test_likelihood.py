@@ -41,7 +41,7 @@ def test_difference_is_paired_by_window(answer):
 
 
 def test_unknown_letters_are_not_scored(answer, data):
-    assert answer.summary["scored"] == data.test.bases == len(data.test) * 128 - 4
+    assert answer.summary["scored"] == data.test.letters == len(data.test) * 128 - 4
 
 
 def test_whole_blocks_are_scored_beside_windows(answer):

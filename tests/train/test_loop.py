@@ -341,4 +341,4 @@ def test_metrics_are_json_lines(genome, tmp_path):
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(ConfigError, match="cannot be shared by 3 processes"):
-        loop.Processes(0, 3).rows(8)
+        loop.Processes(0, 3).check(8)
