@@ -29,7 +29,6 @@ from rounds import machine
 
 import seqdiff
 from seqdiff import recipe as recipes
-from seqdiff.data.batches import Shuffled
 from seqdiff.diffusion.likelihood import elbo
 from seqdiff.evaluate.statistics import ratio
 from seqdiff.recipe import Recipe
@@ -89,16 +88,13 @@ def rates(named: dict[str, Recipe], rounds: int = 5, seconds: float = 4.0) -> di
 
 def stepping(recipe: Recipe) -> Callable[[], int]:
     """A function that makes the next step of a training run and returns its tokens."""
-    learner, windows, size = Learner(recipe, torch.device("cpu")), recipe.data.open().train, recipe.training.batch_size
-    order, done = Shuffled(len(windows), recipe.seed), 0
+    learner, size = Learner(recipe, torch.device("cpu")), recipe.training.batch_size
+    loader, done = recipe.data.open().loader(recipe.seed, size), 0
 
     def step() -> int:
         nonlocal done
         done += 1
-        rows = np.arange(size) + (done - 1) * size
-        batch = windows.augmented(
-            order.items(rows), rows, seed=recipe.seed, reverse_complement=recipe.data.reverse_complement
-        )
+        batch = loader.batch(done, range(size))
         draws = Streams.of_step(recipe.seed, done, range(size), size)
         loss = recipe.process.loss(learner.denoiser, batch, draws)
         (loss.nats / float(loss.count)).backward()

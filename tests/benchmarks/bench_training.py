@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from seqdiff import recipe as recipes
-from seqdiff.data.batches import Shuffled
 from seqdiff.streams import Streams
 from seqdiff.train import optimizer as optimizing
 from seqdiff.train.ema import MovingAverage
@@ -29,11 +28,11 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
 
     recipe = recipes.load(arguments.recipe, arguments.settings)
+    recipe = recipe.resolved()
     data = recipe.data.open()
-    denoiser = recipe.denoiser.build(recipe.data.alphabet.size)
+    denoiser = recipe.network()
     optimizers, average = optimizing.build(denoiser, recipe.training), MovingAverage(denoiser, recipe.training.ema)
-    order = Shuffled(len(data.train), recipe.seed)
-    size = recipe.training.batch_size
+    loader = data.loader(recipe.seed, recipe.training.batch_size)
     parts: dict[str, list[float]] = {name: [] for name in ("data", "draws", "network", "optimizer")}
     spent_drawing = 0.0
     corrupt = type(recipe.process).corrupt
@@ -48,10 +47,8 @@ def main() -> None:
     type(recipe.process).corrupt = timed_corrupt
     for step in range(1, arguments.steps + 6):
         clock = [time.perf_counter()]
-        positions = np.arange(size) + (step - 1) * size
-        batch = data.train.augmented(
-            order.items(positions), positions, seed=recipe.seed, reverse_complement=recipe.data.reverse_complement
-        )
+        size = loader.rows(step)
+        batch = loader.batch(step, range(size))
         clock.append(time.perf_counter())
         draws = Streams.of_step(recipe.seed, step, range(size), size)
         clock.append(time.perf_counter())

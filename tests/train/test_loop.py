@@ -15,6 +15,7 @@ from stories import tiny_recipe, write_genome
 
 from seqdiff import recipe as recipes
 from seqdiff.checkpoint import RunFolder
+from seqdiff.data.batches import Batch
 from seqdiff.denoisers import Mamba, denoiser
 from seqdiff.errors import ConfigError, DataError, TrainingError
 from seqdiff.train import ema, loop
@@ -336,9 +337,25 @@ def test_metrics_are_json_lines(genome, tmp_path):
     logged = [row for row in rows if "nats_per_symbol" in row]
     assert [row["step"] for row in logged] == list(range(1, 13))
     assert {"tokens", "learning_rate", "gradient_norm", "tokens_per_second"} <= logged[0].keys()
+    assert [row["tokens"] for row in logged] == [row["step"] * 8 * 32 for row in logged]
     assert [row["step"] for row in rows if "valid_nats_per_symbol" in row] == [6, 12]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(ConfigError, match="cannot be shared by 3 processes"):
         loop.Processes(0, 3).check(8)
+
+
+def test_shares_are_contiguous_and_alike():
+    for world in (1, 2, 3, 5):
+        shares = [loop.Processes(rank, world).share(11) for rank in range(world)]
+        assert [row for share in shares for row in share] == list(range(11))
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert not loop.Processes(0, 3).share(2)
+
+
+def test_a_forward_pass_holds_the_letters_of_so_many_whole_rows():
+    def rows(micro, width):
+        return loop._rows_at_once(micro, 32, Batch(torch.zeros(12, width, dtype=torch.long), torch.zeros(12, width)))
+
+    assert [rows(None, 32), rows(2, 32), rows(2, 16), rows(2, 24), rows(1, 64)] == [12, 2, 4, 2, 1]
