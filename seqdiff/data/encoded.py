@@ -1,56 +1,147 @@
-"""The file that holds an encoded genome, and how it is made in one pass over the FASTA.
+"""The file that holds encoded sequences, made in one pass over their FASTA and memory-mapped from then on.
 
-    codes, 1 byte a letter | padding to 8 | runs, int64 | footer, JSON | digest of both | length of footer | magic
+    codes, 1 byte a letter | padding to 8 | words, int64 | footer, JSON | digest of both | length of footer | magic
 
-Codes come first, so that position p of the whole genome is byte p of the file. The runs are where
-stretches of unknown letters begin and end, alternately, in positions of the whole genome. The footer
-(schema 1) says what was encoded, from which state of the source, with which alphabet.
+Codes come first, so that letter p of all sequences is byte p of the file. What the words are is the affair of a
+`Layout`: a genome has the edges of its unknown stretches there, proteins a table with a row a record. The footer
+(schema 2) says what was encoded, from which state of the source, with which alphabet.
+
+    FASTA -> `encoded` -> the file beside it, or in a cache folder -> np.memmap
 """
 
+import contextlib
+import errno
+import fcntl
+import glob
 import hashlib
 import json
+import logging
 import os
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from seqdiff.alphabet import INVALID, Alphabet
-from seqdiff.data.fasta import first_word, invalid_letter, pieces
+from seqdiff.alphabet import Alphabet
 from seqdiff.data.output import Output
-from seqdiff.data.source import BLANKS, Source, bytes_of, shown
+from seqdiff.data.source import Source, name_of
 from seqdiff.errors import DataError
 from seqdiff.files import explain
+from seqdiff.resources import cache_folder
 
-SOFT_MASKED = 0x80
-"""The bit of a code that says: lower-case in the source. The other seven bits are the token."""
+log = logging.getLogger("seqdiff")
 
-SCHEMA = 1
+SCHEMA = 2
 _MAGIC = b"seqdiff1"
 _TAIL = struct.Struct("<16sQ8s")
 
 
 class NotEncoded(Exception):
-    """A file that does not hold the genome asked for; the message says why. Never reaches a user."""
+    """A file that does not hold what was asked for; the message says why. Never reaches a user."""
 
 
-def write(source_path: Path, target: Path, alphabet: Alphabet, progress: Callable[[int], None] | None) -> None:
-    """Encodes a FASTA into `target`, which appears whole or not at all. Memory does not grow with the genome.
+class Encoded(NamedTuple):
+    """What the file holds, memory-mapped but for the footer."""
 
-    Raises DataError: whatever `fasta.pieces` raises, letters that the alphabet lacks, contigs of one
-    name, a source that changes meanwhile, a full disk.
+    footer: dict[str, Any]
+    codes: UInt8[np.ndarray, " letters"]
+    words: Int64[np.ndarray, " words"]
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """What is encoded, and how its words are laid out."""
+
+    content: str
+    """What the footer calls it: genome, proteins."""
+    suffix: str
+    """What is added to the name of the FASTA file."""
+    alphabet: Alphabet
+
+    def encode(self, source: Source, out: Output, words: BinaryIO) -> dict[str, Any]:
+        """Writes codes to `out` and words to `words`; the footer, with the `checksum` and the number of `letters` and
+        `words`. Raises DataError for what is no FASTA of this alphabet."""
+
+    def table(self) -> bytes:
+        """What it makes of every byte: another table is another encoding."""
+
+
+def encoded(path: str | Path, layout: Layout, progress: Callable[[int], None] | None = None) -> Encoded:
+    """A FASTA file's sequences, plain, gzip or bgzip; encodes them where that was not done before.
+
+    `progress` is called while encoding with the bytes of the file read so far (`source.size_of`: the total). Of
+    several processes that ask at once, one encodes and the others wait.
+
+    Raises DataError: no such file, damage, whatever the layout refuses, no room.
+    """
+    path = Path(path)
+    if not os.path.isfile(path):
+        if str(path) == "-" or (os.path.exists(path) and not os.path.isdir(path)):
+            raise DataError(f"{name_of(path)} is no regular file: save the {layout.content} to a file first")
+        with Source(path):  # says what is wrong with the path
+            pass
+    status = path.stat()
+    complaint = None
+    for target in places(path, layout.suffix):
+        try:
+            return read(target, layout, status)
+        except NotEncoded as error:
+            complaint = complaint or (f"{target} {error}" if target.exists() else None)
+    if complaint:
+        log.warning("%s; encoding %s again", complaint, path)
+    return _encode(path, layout, progress)
+
+
+def _encode(path: Path, layout: Layout, progress: Callable[[int], None] | None) -> Encoded:
+    beside, elsewhere = places(path, layout.suffix)
+    try:
+        target = beside
+        locked = _lock(target)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise DataError(f"cannot write {beside}: {explain(error)}") from error
+        target = elsewhere
+        log.info("%s cannot be written; using %s", path.absolute().parent, target.parent)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            locked = _lock(target)
+        except OSError as error:
+            raise DataError(
+                f"no place for the encoded {path}: neither {beside.parent} nor {target.parent} can be "
+                f"written ({explain(error)}); set SEQDIFF_CACHE to a folder that can"
+            ) from error
+    with locked as alone:
+        with contextlib.suppress(NotEncoded):  # another process may have been faster
+            return read(target, layout, path.stat())
+        log.info("encoding %s (once) into %s", path, target)
+        if alone:  # what a process left that was killed while encoding
+            for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+                left.unlink(missing_ok=True)
+        write(path, target, layout, progress)
+    try:
+        return read(target, layout, path.stat())
+    except NotEncoded as error:
+        raise DataError(f"{target} {error} right after it was made: did {path} change?") from error
+
+
+def write(source_path: Path, target: Path, layout: Layout, progress: Callable[[int], None] | None) -> None:
+    """Encodes a FASTA into `target`, which appears whole or not at all. Memory does not grow with the file.
+
+    Raises DataError: whatever `fasta.pieces` and the layout raise, a source that changes meanwhile, a full disk.
     """
     with Source(source_path, progress=progress) as source, Output(target) as out:
         try:
-            with tempfile.TemporaryFile(dir=target.parent) as runs:
-                footer = _write_codes(source, alphabet, out, runs)
-                digest = _digest()
-                runs.seek(0)
-                while block := runs.read(1 << 20):
+            with tempfile.TemporaryFile(dir=target.parent) as words:
+                footer = {"schema": SCHEMA, "content": layout.content, "alphabet": signature(layout)}
+                footer |= layout.encode(source, out, words)
+                out.write(bytes(-footer["letters"] % 8))
+                digest = digest_of()
+                words.seek(0)
+                while block := words.read(1 << 20):
                     digest.update(block)
                     out.write(block)
         except OSError as error:
@@ -63,10 +154,8 @@ def write(source_path: Path, target: Path, alphabet: Alphabet, progress: Callabl
         out.write(text + _TAIL.pack(digest.digest(), len(text), _MAGIC))
 
 
-def read(
-    path: Path, alphabet: Alphabet, source: os.stat_result
-) -> tuple[dict, UInt8[np.ndarray, " bases"], Int64[np.ndarray, " edges"]]:
-    """Footer, codes and run edges, memory-mapped. Raises NotEncoded where they are not to be had."""
+def read(path: Path, layout: Layout, source: os.stat_result) -> Encoded:
+    """What the file holds, memory-mapped. Raises NotEncoded where that is not to be had."""
     try:
         data = np.memmap(path, np.uint8, "r").view(np.ndarray)
     except (OSError, ValueError) as error:
@@ -80,23 +169,27 @@ def read(
     text = data[end - length : end].tobytes()
     try:
         footer = json.loads(text)
-        bases = sum(length for _, length in footer["contigs"])
-        edges, schema = footer["edges"], footer["schema"]
+        schema = footer["schema"]
+        if schema != SCHEMA:
+            raise NotEncoded(f"has schema {schema}, this version reads {SCHEMA}")
+        letters, words = footer["letters"], footer["words"]
+        begin = letters + -letters % 8
     except (ValueError, KeyError, TypeError) as error:
         raise NotEncoded("is damaged") from error
-    begin = bases + -bases % 8
-    if schema != SCHEMA:
-        raise NotEncoded(f"has schema {schema}, this version reads {SCHEMA}")
-    if begin + 8 * edges + length != end:
+    if begin + 8 * words + length != end:
         raise NotEncoded("is cut short or damaged")
-    runs = data[begin : begin + 8 * edges].view(np.int64)
-    if _digest(runs.tobytes() + text).digest() != digest:
+    table = data[begin : begin + 8 * words]
+    whole = digest_of()
+    for first in range(0, table.size, 1 << 24):
+        whole.update(table[first : first + (1 << 24)])
+    whole.update(text)
+    if whole.digest() != digest:
         raise NotEncoded("is damaged")
-    if footer["alphabet"] != signature(alphabet):
-        raise NotEncoded(f"holds another alphabet than {alphabet.name}")
+    if [footer["content"], footer["alphabet"]] != [layout.content, signature(layout)]:
+        raise NotEncoded(f"holds another alphabet than {layout.alphabet.name}")
     if footer["source"] != state(source):
         raise NotEncoded("is older than the file it was made from")
-    return footer, data[:bases], runs
+    return Encoded(footer, data[:letters], table.view(np.int64))
 
 
 def state(status: os.stat_result) -> dict[str, int]:
@@ -104,91 +197,48 @@ def state(status: os.stat_result) -> dict[str, int]:
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
-def signature(alphabet: Alphabet) -> list[str]:
-    """An alphabet's name and what it makes of every byte."""
-    return [alphabet.name, _digest(code_table(alphabet)).hexdigest()]
+def signature(layout: Layout) -> list[str]:
+    """An alphabet's name and what the layout makes of every byte."""
+    return [layout.alphabet.name, digest_of(layout.table()).hexdigest()]
 
 
-def code_table(alphabet: Alphabet) -> bytes:
-    """Byte -> code for `bytes.translate`; INVALID for what is no letter.
-
-    >>> from seqdiff.alphabet import DNA
-    >>> [hex(code) for code in b"AaN!".translate(code_table(DNA))]
-    ['0x0', '0x80', '0x4', '0xff']
-    """
-    table = alphabet.codes.copy()
-    assert alphabet.pad < SOFT_MASKED - 1, "seven bits hold every token"
-    table[ord("a") : ord("z") + 1] |= SOFT_MASKED
-    return table.tobytes()
-
-
-def _digest(data: bytes = b"") -> "hashlib.blake2b":
+def digest_of(data: bytes = b"") -> "hashlib.blake2b":
+    """BLAKE2b, 16 bytes."""
     return hashlib.blake2b(data, digest_size=16)
 
 
-def _write_codes(source: Source, alphabet: Alphabet, out: Output, runs: BinaryIO) -> dict:
-    """Codes and padding to `out`, run edges to `runs`; the footer, but for the state of the source."""
-    table, checksum, edges = code_table(alphabet), _digest(), _Edges(alphabet, runs)
-    lengths: dict[str, int] = {}
-    lines: dict[str, int] = {}
-    name, bases = "", 0
-    for header, text, line in pieces(source):
-        if header is not None:
-            name = first_word(header)
-            if name in lengths:
-                raise DataError(
-                    f"{source.name}, line {line:,}: the name {shown(bytes_of(name))} was taken by the contig "
-                    f"at line {lines[name]:,}: contigs of a genome need names of their own"
-                )
-            lengths[name], lines[name] = 0, line
-            continue
-        codes = text.translate(table, BLANKS)
-        if (wrong := codes.find(INVALID)) >= 0:
-            letter = text.translate(None, BLANKS)[wrong : wrong + 1]
-            raise DataError(invalid_letter(source.name, name, lengths[name] + wrong, letter, alphabet))
-        edges.add(codes, bases)
-        checksum.update(codes)
-        out.write(codes)
-        lengths[name] += len(codes)
-        bases += len(codes)
-    edges.close(bases)
-    out.write(bytes(-bases % 8))
-    contigs = list(lengths.items())
-    checksum.update(json.dumps(contigs).encode())
-    return {
-        "schema": SCHEMA,
-        "alphabet": signature(alphabet),
-        "contigs": contigs,
-        "edges": edges.count,
-        "checksum": checksum.hexdigest(),
-    }
+def places(path: Path, suffix: str) -> tuple[Path, Path]:
+    """Where the encoded file may lie: beside the FASTA, or in the cache folder."""
+    whole = path.absolute()
+    key = hashlib.blake2b(os.fsencode(whole), digest_size=6).hexdigest()
+    return whole.with_name(whole.name + suffix), cache_folder() / f"{whole.stem}-{key}{suffix}"
 
 
-class _Edges:
-    """Finds where stretches of unknown letters begin and end, block after block."""
+def _lock(target: Path) -> contextlib.AbstractContextManager[bool]:
+    """One process at a time: whether that holds. Without locks on a file system all encode, which is harmless.
 
-    def __init__(self, alphabet: Alphabet, file: BinaryIO):
-        self.count = 0
-        self._mask = alphabet.mask
-        self._file = file
-        self._inside = False
+    Raises OSError where the folder cannot be written.
+    """
+    path = target.with_name(target.name + ".lock")
+    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
-    def add(self, codes: bytes, offset: int) -> None:
-        if not codes:
-            return
-        if self._mask in codes or self._mask | SOFT_MASKED in codes:
-            unknown = (np.frombuffer(codes, np.uint8) & ~np.uint8(SOFT_MASKED)) == self._mask
-            edges = np.flatnonzero(np.diff(unknown, prepend=self._inside)) + offset
-            self._inside = bool(unknown[-1])
-            self._put(edges)
-        elif self._inside:
-            self.close(offset)
+    @contextlib.contextmanager
+    def held() -> Iterator[bool]:
+        alone = False
+        try:
+            with contextlib.suppress(OSError):
+                try:
+                    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    log.info("another process is encoding %s: waiting for it", target)
+                    fcntl.flock(number, fcntl.LOCK_EX)
+                # A lock file that was removed meanwhile keeps nobody out.
+                alone = os.path.samestat(os.fstat(number), os.stat(path))
+            yield alone
+        finally:
+            # Removed while held: whoever waits for it looks for the encoded file first.
+            with contextlib.suppress(OSError):
+                path.unlink()
+            os.close(number)
 
-    def close(self, offset: int) -> None:
-        if self._inside:
-            self._put(np.array([offset]))
-            self._inside = False
-
-    def _put(self, edges: Int64[np.ndarray, " edges"]) -> None:
-        self.count += edges.size
-        self._file.write(edges.astype("<i8").tobytes())
+    return held()

@@ -6,31 +6,19 @@ A code is a token with the bit `SOFT_MASKED` where the letter was lower-case. Th
 the FASTA, or in a cache folder where that cannot be written; it is made again when the FASTA changes.
 """
 
-import contextlib
-import errno
-import fcntl
-import glob
-import hashlib
-import logging
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from seqdiff.alphabet import DNA, Alphabet
-from seqdiff.data import encoded
-from seqdiff.data.encoded import SOFT_MASKED, NotEncoded
+from seqdiff.data.contigs import SOFT_MASKED, Contigs
+from seqdiff.data.encoded import encoded
 from seqdiff.data.intervals import Interval, unknown_contig
-from seqdiff.data.source import Source, name_of
 from seqdiff.errors import DataError
-from seqdiff.files import explain
-from seqdiff.resources import cache_folder
 
 __all__ = ["SOFT_MASKED", "Genome"]
-
-log = logging.getLogger("seqdiff")
 
 
 class Genome:
@@ -85,54 +73,7 @@ class Genome:
 
         Raises DataError: no such file, damage, letters the alphabet lacks, contigs of one name, no room.
         """
-        path = Path(path)
-        if not os.path.isfile(path):
-            if str(path) == "-" or (os.path.exists(path) and not os.path.isdir(path)):
-                raise DataError(f"{name_of(path)} is no regular file: save the genome to a file first")
-            with Source(path):  # says what is wrong with the path
-                pass
-        status = path.stat()
-        complaint = None
-        for target in _places(path):
-            try:
-                return cls(path, alphabet, *encoded.read(target, alphabet, status))
-            except NotEncoded as error:
-                complaint = complaint or (f"{target} {error}" if target.exists() else None)
-        if complaint:
-            log.warning("%s; encoding %s again", complaint, path)
-        return cls._encode(path, alphabet, progress)
-
-    @classmethod
-    def _encode(cls, path: Path, alphabet: Alphabet, progress: Callable[[int], None] | None) -> "Genome":
-        beside, elsewhere = _places(path)
-        try:
-            target = beside
-            locked = _lock(target)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise DataError(f"cannot write {beside}: {explain(error)}") from error
-            target = elsewhere
-            log.info("%s cannot be written; using %s", path.absolute().parent, target.parent)
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                locked = _lock(target)
-            except OSError as error:
-                raise DataError(
-                    f"no place for the encoded {path}: neither {beside.parent} nor {target.parent} can be "
-                    f"written ({explain(error)}); set SEQDIFF_CACHE to a folder that can"
-                ) from error
-        with locked as alone:
-            with contextlib.suppress(NotEncoded):  # another process may have been faster
-                return cls(path, alphabet, *encoded.read(target, alphabet, path.stat()))
-            log.info("encoding %s (once) into %s", path, target)
-            if alone:  # what a process left that was killed while encoding
-                for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
-                    left.unlink(missing_ok=True)
-            encoded.write(path, target, alphabet, progress)
-        try:
-            return cls(path, alphabet, *encoded.read(target, alphabet, path.stat()))
-        except NotEncoded as error:
-            raise DataError(f"{target} {error} right after it was made: did {path} change?") from error
+        return cls(Path(path), alphabet, *encoded(path, Contigs(alphabet), progress))
 
     def __reduce__(self) -> tuple:
         return Genome.open, (self.path, self.alphabet)
@@ -197,40 +138,3 @@ class Genome:
             raise ValueError("a span is not within its contig")
         offsets = self._offsets[contigs]
         return offsets + starts, offsets + ends
-
-
-def _places(path: Path) -> tuple[Path, Path]:
-    """Where an encoded genome may lie: beside the FASTA, or in the cache folder."""
-    whole = path.absolute()
-    key = hashlib.blake2b(os.fsencode(whole), digest_size=6).hexdigest()
-    return whole.with_name(whole.name + ".seqdiff"), cache_folder() / f"{whole.stem}-{key}.seqdiff"
-
-
-def _lock(target: Path) -> contextlib.AbstractContextManager[bool]:
-    """One process at a time: whether that holds. Without locks on a file system all encode, which is harmless.
-
-    Raises OSError where the folder cannot be written.
-    """
-    path = target.with_name(target.name + ".lock")
-    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-
-    @contextlib.contextmanager
-    def held() -> Iterator[bool]:
-        alone = False
-        try:
-            with contextlib.suppress(OSError):
-                try:
-                    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    log.info("another process is encoding %s: waiting for it", target)
-                    fcntl.flock(number, fcntl.LOCK_EX)
-                # A lock file that was removed meanwhile keeps nobody out.
-                alone = os.path.samestat(os.fstat(number), os.stat(path))
-            yield alone
-        finally:
-            # Removed while held: whoever waits for it looks for the encoded file first.
-            with contextlib.suppress(OSError):
-                path.unlink()
-            os.close(number)
-
-    return held()

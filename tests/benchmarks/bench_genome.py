@@ -106,7 +106,7 @@ def readers(path: Path) -> dict[str, Read]:
     from Bio import SeqIO
 
     from seqdiff.alphabet import DNA
-    from seqdiff.data.encoded import code_table
+    from seqdiff.data.contigs import code_table
     from seqdiff.data.genome import Genome
 
     table = np.frombuffer(code_table(DNA), np.uint8)

@@ -188,9 +188,9 @@ def test_another_alphabet_or_schema_is_encoded_again(path, caplog, monkeypatch):
     genome = Genome.open(path, PROTEIN)
     assert "another alphabet than protein" in caplog.text
     assert genome.tokens(Interval("chr2", 1, 4)).tolist() == [0, 1, 5]
-    monkeypatch.setattr("seqdiff.data.encoded.SCHEMA", 2)
+    monkeypatch.setattr("seqdiff.data.encoded.SCHEMA", 3)
     Genome.open(path, PROTEIN)
-    assert "has schema 1" in caplog.text
+    assert "has schema 2" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_written_is_handled_by_the_cache(path, elsewhere
             raise PermissionError(13, "Permission denied")
         return real(target, *rest, **options)
 
-    monkeypatch.setattr("seqdiff.data.genome.os.open", deny)
+    monkeypatch.setattr("seqdiff.data.encoded.os.open", deny)
     genome = Genome.open(path)
     assert os.listdir(path.parent) == ["g.fa"]
     assert [name.endswith(".seqdiff") for name in os.listdir(elsewhere)] == [True]
@@ -258,7 +258,7 @@ def test_a_full_disk_is_a_data_error_and_leaves_nothing(path, monkeypatch, write
     if write == "codes":
         monkeypatch.setattr("seqdiff.data.output.open", Full, raising=False)
     else:
-        monkeypatch.setattr("seqdiff.data.encoded._Edges._put", full)
+        monkeypatch.setattr("seqdiff.data.contigs._Edges._put", full)
     with pytest.raises(DataError, match="the disk is full"):
         Genome.open(path)
     assert os.listdir(path.parent) == ["g.fa"]
@@ -308,7 +308,7 @@ def test_without_locks_it_is_encoded_all_the_same(path, monkeypatch):
     def refuse(*_):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr("seqdiff.data.genome.fcntl.flock", refuse)
+    monkeypatch.setattr("seqdiff.data.encoded.fcntl.flock", refuse)
     assert Genome.open(path).contigs["chr2"] == 4
 
 
