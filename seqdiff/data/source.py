@@ -27,6 +27,7 @@ BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b00030000000000000000
 _BLOCK = 1 << 20
 _GZIP_BLOCK = 1 << 16
 _GZIP = b"\x1f\x8b"
+_MARK = b"\xef\xbb\xbf"
 _FOREIGN = {
     b"BZh": "bzip2-compressed: decompress it first, as in `bzip2 -dc FILE | seqdiff ... -`",
     b"\xfd7zXZ": "xz-compressed: decompress it first, as in `xz -dc FILE | seqdiff ... -`",
@@ -35,7 +36,7 @@ _FOREIGN = {
     b"BCF\2": "BCF, binary VCF: convert it first, as in `bcftools view FILE | seqdiff variants --vcf - ...`",
     b"\xff\xfe": "UTF-16 text: convert it first, as in `iconv -f UTF-16 -t UTF-8 FILE`",
     b"\xfe\xff": "UTF-16 text: convert it first, as in `iconv -f UTF-16 -t UTF-8 FILE`",
-    b"\xef\xbb\xbf": "text that begins with a byte-order mark: remove it, as in `tail -c +4 FILE`",
+    _MARK: "text that begins with a byte-order mark: remove it, as in `tail -c +4 FILE`",
 }
 
 
@@ -43,7 +44,8 @@ class Source:
     """The bytes of a text file (`-`: stdin), gzip and bgzip decompressed by content.
 
     `name` is for messages. `position` counts the bytes read from the file so far, compressed as they are;
-    `size` is what it will be at the end, None where that cannot be known (stdin, pipes).
+    `size` is what it will be at the end, None where that cannot be known (stdin, pipes). `byte_order_mark`: the text
+    may begin with that of UTF-8, as spreadsheets write it, which is then left out; else it is refused.
 
     >>> import gzip, tempfile
     >>> with tempfile.NamedTemporaryFile() as file:
@@ -55,9 +57,12 @@ class Source:
     Raises DataError: missing, a folder, not readable, truncated or damaged gzip, binary.
     """
 
-    def __init__(self, path: str | Path, *, progress: Callable[[int], None] | None = None):
+    def __init__(
+        self, path: str | Path, *, progress: Callable[[int], None] | None = None, byte_order_mark: bool = False
+    ):
         self.name = name_of(path)
         self.position = 0
+        self._may_be_marked = byte_order_mark
         self._progress = progress
         self._file = _open(path)
         self.status = None if self._file is None else os.fstat(self._file.fileno())
@@ -83,6 +88,8 @@ class Source:
         for i, block in enumerate(self._inflate(head) if compressed else self._plain(head)):
             if i == 0 and compressed:
                 self._refuse_foreign(block)
+            if i == 0 and self._may_be_marked:
+                block = block.removeprefix(_MARK)
             if b"\0" in block:
                 raise DataError(
                     f"{self.name} is no text file (it holds NUL bytes): give FASTA, FASTQ, BED or VCF, "
@@ -169,7 +176,7 @@ class Source:
 
     def _refuse_foreign(self, head: bytes) -> None:
         for magic, what in _FOREIGN.items():
-            if head.startswith(magic):
+            if head.startswith(magic) and not (magic == _MARK and self._may_be_marked):
                 raise DataError(f"{self.name} is {what.replace('FILE', self.name)}")
 
 
