@@ -71,6 +71,13 @@ class CaduceusDenoiser(MambaDenoiser):
             return torch.cat([first, second.flip(1, 2)], -1)
         return (first + second.flip(1)) / 2
 
+    def unstranded(self, hidden: Float[Tensor, "B L D"]) -> Float[Tensor, "B L E"]:
+        """ps: the mean of both strands, (B, L, width)."""
+        if not self.shared:
+            return hidden
+        own, other = hidden.chunk(2, -1)
+        return (own + other.flip(-1)) / 2
+
     def forward(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
         """ps: the sum of both strands' logits; ph: one strand in training, the mean of both outside."""
         if not self.shared and self.training:

@@ -81,6 +81,11 @@ class Denoiser(nn.Module, ABC):
             return checkpoint(layer, *inputs, use_reentrant=False)
         return layer(*inputs)
 
+    def unstranded(self, hidden: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+        """Hidden states of an equivariant network without their strand: the reverse complement of a sequence has the
+        same, in reverse order."""
+        return hidden
+
     @abstractmethod
     def trunk(
         self, h: Float[Tensor, "B L D"], present: Bool[Tensor, "B L"], time: Float[Tensor, "B"] | None
