@@ -8,18 +8,22 @@ from typing import Annotated
 
 from pydantic import Field
 
+from seqdiff.denoisers.bytenet import ByteNet
 from seqdiff.denoisers.caduceus import Caduceus
 from seqdiff.denoisers.convolution import Convolution
 from seqdiff.denoisers.denoiser import Denoiser, Network
+from seqdiff.denoisers.esm2 import Esm2
 from seqdiff.denoisers.hollow import HollowConvolution
 from seqdiff.denoisers.mamba import Mamba
 from seqdiff.denoisers.transformer import Transformer
 
 __all__ = [
+    "ByteNet",
     "Caduceus",
     "Convolution",
     "Denoiser",
     "DenoiserConfig",
+    "Esm2",
     "HollowConvolution",
     "Mamba",
     "Network",
@@ -29,7 +33,9 @@ __all__ = [
 DenoiserConfig = Annotated[
     Convolution
     | HollowConvolution
+    | ByteNet
     | Transformer
+    | Esm2
     | Mamba
     | Caduceus,
     Field(discriminator="kind"),

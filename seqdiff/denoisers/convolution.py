@@ -1,5 +1,6 @@
 """Dilated convolutions: the ByteNet form of CARP and EvoDiff. The fastest network on a CPU."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch.nn.functional as F
@@ -86,20 +87,21 @@ class ConvolutionDenoiser(Denoiser):
 
 
 class Block(nn.Module):
-    """h + up(dilated convolution(down(h))), each after layer norm and GELU."""
+    """h + up(dilated convolution(down(h))), each after layer norm and an activation."""
 
-    def __init__(self, settings: Convolution, dilation: int):
+    def __init__(self, settings: Convolution, dilation: int, activation: Callable[[Tensor], Tensor] = F.gelu):
         super().__init__()
         width, hidden = settings.width, settings.hidden
+        self.activation = activation
         self.norm_in, self.in_proj = nn.LayerNorm(width), nn.Linear(width, hidden)
         self.norm_conv, self.conv = nn.LayerNorm(hidden), Dilated(hidden, settings.kernel, dilation)
         self.norm_out, self.out_proj = nn.LayerNorm(hidden), nn.Linear(hidden, width)
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, h: Float[Tensor, "B L D"], inside: Float[Tensor, "B L 1"]) -> Float[Tensor, "B L D"]:
-        x = self.in_proj(F.gelu(self.norm_in(h)))
-        x = self.conv(F.gelu(self.norm_conv(x)) * inside)
-        x = self.out_proj(F.gelu(self.norm_out(x)))
+        x = self.in_proj(self.activation(self.norm_in(h)))
+        x = self.conv(self.activation(self.norm_conv(x)) * inside)
+        x = self.out_proj(self.activation(self.norm_out(x)))
         return h + self.dropout(x)
 
 

@@ -9,16 +9,35 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 
-from seqdiff.denoisers import Caduceus, Convolution, DenoiserConfig, HollowConvolution, Mamba, Transformer
+from seqdiff.denoisers import (
+    ByteNet,
+    Caduceus,
+    Convolution,
+    DenoiserConfig,
+    Esm2,
+    HollowConvolution,
+    Mamba,
+    Transformer,
+)
 
 K, MASK, PAD = 4, 4, 5
 
 SMALL = {
     "convolution": [Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4)],
     "hollow-convolution": [HollowConvolution(width=12, depth=3, radius=2, cycle=2)],
+    "bytenet": [
+        ByteNet(width=12, hidden=6, depth=3, kernel=3, max_dilation=4, embedding_width=5),
+        ByteNet(width=8, hidden=8, depth=3, kernel=3, max_dilation=4, activation="relu"),
+    ],
     "transformer": [
         Transformer(width=16, depth=2, heads=2, hidden=12),
         Transformer(width=16, depth=2, heads=2, hidden=12, time_conditioning=True),
+    ],
+    "esm2": [
+        Esm2(width=16, depth=2, heads=2, hidden=24, tie_embedding=False),
+        Esm2(width=16, depth=2, heads=2, hidden=24),
+        Esm2(width=16, depth=2, heads=2, hidden=24, positions="learned", longest=41, norm_embedding=True),
+        Esm2(width=16, depth=2, heads=2, hidden=24, token_dropout=False, tie_embedding=False),
     ],
     "mamba": [Mamba(width=8, depth=2, states=3)],
     "caduceus": [
