@@ -1,4 +1,4 @@
-"""The README is true: its commands parse, those on files that are there run, its targets and links exist."""
+"""The README and its pages are true: commands parse, those on files that are there run, targets and links exist."""
 
 import re
 import shlex
@@ -12,20 +12,25 @@ import typer
 from seqdiff.cli import app
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(?:bash|sh|console)\n(.*?)```", README, re.S)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [block for page in PAGES for block in re.findall(r"```(?:bash|sh|console)\n(.*?)```", page.read_text(), re.S)]
+LINKS = [
+    pytest.param(page.parent / link, id=f"{page.name}-{link}")
+    for page in PAGES
+    for link in re.findall(r"\]\((?!http|#)([^)#]+)\)", page.read_text())
+]
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
 COMMANDS = [line[line.index("seqdiff ") :] for line in LINES if re.match(r"(torchrun .*-m )?seqdiff ", line)]
 TARGETS = [target for line in LINES if line.startswith("make ") for target in line.split()[1:] if "=" not in target]
 
 
-def test_the_readme_shows_commands():
+def test_the_pages_show_commands():
     assert len(COMMANDS) >= 5
     assert {"demo", "test"} <= set(TARGETS)
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_seqdiff_command_of_the_readme_parses(line):
+def test_every_seqdiff_command_of_the_pages_parses(line):
     words = shlex.split(line)[1:]
     words = words[: next((i for i, w in enumerate(words) if w in (">", "|", "<", "2>")), len(words))]
     command = typer.main.get_command(app)
@@ -47,10 +52,15 @@ def test_commands_on_files_that_are_there_run(line, tmp_path):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_make_target_of_the_readme_exists(target):
+def test_every_make_target_of_the_pages_exists(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!http|#)([^)#]+)\)", README))
-def test_every_file_the_readme_links_to_exists(link):
-    assert (ROOT / link).exists()
+@pytest.mark.parametrize("link", LINKS)
+def test_every_file_that_is_linked_to_exists(link):
+    assert link.exists()
+
+
+def test_the_readme_leads_to_every_page():
+    linked = set(re.findall(r"\]\((docs/[^)#]+\.md)\)", PAGES[0].read_text()))
+    assert linked == {f"docs/{page.name}" for page in PAGES[1:]}
