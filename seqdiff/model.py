@@ -18,7 +18,7 @@ from torch import Tensor
 from seqdiff import devices
 from seqdiff.alphabet import Alphabet
 from seqdiff.checkpoint import Provenance, RunFolder
-from seqdiff.data.fasta import Record, check_letters
+from seqdiff.data.fasta import Record, accepted
 from seqdiff.data.genome import Genome
 from seqdiff.data.intervals import Interval
 from seqdiff.data.variants import Screen, Variant
@@ -226,8 +226,7 @@ class Model:
 
     def _checked(self, records: Iterable[Record], source: str) -> Iterator[Record]:
         for record in records:
-            check_letters(record, self.alphabet, source)
-            yield record
+            yield accepted(record, self.alphabet, source)
 
 
 def load(run: str | Path | None = None, device: str = "auto") -> Model:

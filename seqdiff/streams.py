@@ -7,8 +7,9 @@ global batch) - so results do not change with batch size, record order, or the n
 import hashlib
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Integer
 from torch import Tensor
 
 
@@ -20,6 +21,22 @@ def seed_of(*parts: object) -> int:
     """
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def uniforms(seed: int, purpose: str, positions: Integer[np.ndarray, "B"]) -> Float64[np.ndarray, "B"]:
+    """A uniform in [0, 1) for each position, from (seed, purpose, position) alone.
+
+    The finalizer of SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) over a counter:
+    one vector operation where a generator a row would cost more than reading the rows.
+    """
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed_of(seed, purpose)) + (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return (z >> np.uint64(11)) * 2.0**-53
 
 
 class Streams:

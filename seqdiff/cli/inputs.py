@@ -32,7 +32,7 @@ def checked(
     What can be read only once (stdin, a pipe) is passed on unread and its lengths are empty, unless `spool` asks for
     a temporary copy. `look` is shown every record and may refuse it. Raises DataError for the first damaged record.
     """
-    from seqdiff.data.fasta import check_letters, read_records
+    from seqdiff.data.fasta import accepted, read_records
     from seqdiff.data.source import name_of
 
     with contextlib.ExitStack() as stack:
@@ -53,7 +53,7 @@ def checked(
         lengths = {}
         try:
             for record in read_records(path, duplicates=duplicates):
-                check_letters(record, alphabet, fasta)
+                record = accepted(record, alphabet, fasta)
                 lengths[record.name] = len(record.sequence)
                 if look:
                     look(record)

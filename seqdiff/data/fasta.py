@@ -20,7 +20,7 @@ from seqdiff.data.output import Output
 from seqdiff.data.source import BLANKS, Source, bytes_of, name_of, shown, split_lines, text_of
 from seqdiff.errors import DataError
 
-__all__ = ["Output", "Record", "check_letters", "pieces", "read_records", "write_record"]
+__all__ = ["Output", "Record", "accepted", "check_letters", "pieces", "read_records", "write_record"]
 
 log = logging.getLogger("seqdiff")
 
@@ -275,13 +275,30 @@ def check_letters(record: Record, alphabet: Alphabet, path: str | Path) -> None:
         raise DataError(invalid_letter(name_of(path), record.name, where, letter, alphabet))
 
 
+def accepted(record: Record, alphabet: Alphabet, path: str | Path) -> Record:
+    """The record as a model reads it: a protein without the `*` that a translated stop leaves at its end.
+
+    Raises DataError as `check_letters` does.
+
+    >>> accepted(Record("a", "a", b"MEEPQ*"), PROTEIN, "p.fa").sequence
+    b'MEEPQ'
+    """
+    if alphabet.name == PROTEIN.name and record.sequence.endswith(b"*"):
+        letters = record.sequence.rstrip(b"*")
+        quality = record.quality and record.quality[: len(letters)]
+        record = replace(record, sequence=letters, quality=quality)
+    check_letters(record, alphabet, path)
+    return record
+
+
 def invalid_letter(source: str, record: str, position: int, letter: bytes, alphabet: Alphabet) -> str:
     """The message for a letter at a 0-based position that the alphabet does not have."""
     if letter in b"-.~":
-        hint = "is this an alignment? Remove its gaps, or write N for an unknown base"
-        hint = hint if alphabet.unknown == "N" else "is this an alignment? Remove its gaps"
+        protein = alphabet.name == PROTEIN.name
+        other = "train a family on it (data.kind: family)" if protein else "write N for an unknown base"
+        hint = f"is this an alignment? Remove its gaps, or {other}"
     elif letter == b"*":
-        hint = "a translated stop? Remove it"
+        hint = "a stop codon inside: end the protein before it, or write X"
     elif letter.isdigit():
         hint = "are there line numbers in the sequence? Remove them"
     elif letter.isalpha() and alphabet.name != PROTEIN.name and PROTEIN.first_invalid(letter) is None:

@@ -16,7 +16,7 @@ from jaxtyping import Int, UInt8
 from seqdiff.data.batches import Batch, Shuffled
 from seqdiff.data.genome import SOFT_MASKED, Genome
 from seqdiff.data.intervals import Interval
-from seqdiff.streams import seed_of
+from seqdiff.streams import seed_of, uniforms
 
 
 class Windows:
@@ -98,11 +98,11 @@ class Windows:
         span, half = self._span[interval], self.length // 2
         first = np.maximum(start - half, self._low[interval])
         last = np.minimum(start + half, self._high[interval] - span)
-        moved = first + (_uniform(seed, "jitter", positions) * (last - first + 1)).astype(np.int64)
+        moved = first + (uniforms(seed, "jitter", positions) * (last - first + 1)).astype(np.int64)
         unknown = self.genome.unknown(self._contig[interval], moved, moved + span)
         codes = self._codes(interval, np.where(unknown <= self.max_unknown * span, moved, start))
         if reverse_complement:
-            turned = _uniform(seed, "strand", positions) < 0.5
+            turned = uniforms(seed, "strand", positions) < 0.5
             codes[turned] = self._turned(codes[turned], span[turned])
         return self._batch(codes, self._training_weight)
 
@@ -154,19 +154,3 @@ class WindowLoader:
         return self.windows.augmented(
             self._order.items(positions), positions, seed=self.seed, reverse_complement=self.reverse_complement
         )
-
-
-def _uniform(seed: int, purpose: str, positions: np.ndarray) -> np.ndarray:
-    """A uniform in [0, 1) for each position, (B,) float64, from (seed, purpose, position) alone.
-
-    The finalizer of SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) over a counter:
-    one vector operation where a generator a row would cost more than reading the windows.
-    """
-    with np.errstate(over="ignore"):
-        z = np.uint64(seed_of(seed, purpose)) + (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(
-            0x9E3779B97F4A7C15
-        )
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return (z >> np.uint64(11)) * 2.0**-53
