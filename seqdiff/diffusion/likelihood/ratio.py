@@ -10,7 +10,7 @@ lengths between the same flanks, both through common masks and with a standard e
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -72,7 +72,7 @@ def substitutions(
     alleles = torch.stack([reference, alternate]).cpu()
     differ = alleles[0] != alleles[1]
     assert (alleles[:, differ] < mask).all(), "the letters that differ are known"
-    taken = [_orders(where, rng.select([row]), orders) for row, where in enumerate(differ)]
+    taken = [orders_of(where.nonzero()[:, 0].tolist(), rng.select([row]), orders) for row, where in enumerate(differ)]
     steps = [
         (row, number, order, step)
         for row, each in enumerate(taken)
@@ -93,7 +93,7 @@ def substitutions(
             letter = int(alleles[allele, row, order[step]])
             nats[row][number] += sign * log_mu[context(row, order, step, allele)][order[step]][letter]
     found = [
-        (math.fsum(each) / len(each), 0.0) if _all_orders(r, orders) else stratified([[one] for one in each], [1.0])[:2]
+        (math.fsum(each) / len(each), 0.0) if all_orders(r, orders) else stratified([[one] for one in each], [1.0])[:2]
         for each, r in zip(nats, differ.sum(1).tolist(), strict=True)
     ]
     calls = torch.tensor([each.row for each in contexts], dtype=torch.int64).bincount(minlength=len(reference))
@@ -132,15 +132,17 @@ def _answered(
             yield context, {site: next(log_mu) for site in differ[context.row].nonzero()[:, 0].tolist()}
 
 
-def _orders(sites: Bool[Tensor, "L"], rng: Streams, orders: int) -> list[tuple[int, ...]]:
-    """Orders in which to go through the sites: all that there are if these are no more, else random ones."""
-    places = sites.nonzero()[:, 0].tolist()
-    if _all_orders(len(places), orders):
+def orders_of(places: Sequence[int], rng: Streams, orders: int) -> list[tuple[int, ...]]:
+    """Orders in which to go through the places: all that there are if these are no more, else random ones, from the
+    one stream of `rng`.
+    """
+    if all_orders(len(places), orders):
         return list(itertools.permutations(places))
     return [tuple(places[i] for i in order) for order in random_orders(len(places), orders, rng).tolist()]
 
 
-def _all_orders(sites: int, orders: int) -> bool:
+def all_orders(sites: int, orders: int) -> bool:
+    """Whether so many sites have no more orders than these."""
     return math.factorial(min(sites, 20)) <= orders
 
 
@@ -249,7 +251,7 @@ def lengths(
             pair = (row, rows + row)
             if all(torch.equal(*each[list(pair)]) for each in (tokens, scored)):
                 continue
-            first, *own, last = _shared(*(tokens[each][scored[each]].tolist() for each in pair))
+            first, *own, last = shared(*(tokens[each][scored[each]].tolist() for each in pair))
             stream = rng.select([row])
             u = stream.rand(replicates, design.units)[0]
             keys = stream.rand(replicates, design.units, first + sum(own) + last)[0]
@@ -265,10 +267,10 @@ def lengths(
     return Ratio(constant[:rows] - constant[rows:] + nats, se, calls.view(2, rows).sum(0))
 
 
-def _shared(reference: list[int], alternate: list[int]) -> tuple[int, int, int, int]:
+def shared(reference: list[int], alternate: list[int]) -> tuple[int, int, int, int]:
     """Lengths of the common beginning, of what follows in either, and of the common end.
 
-    >>> _shared([0, 1, 1, 2], [0, 1, 1, 1, 2])
+    >>> shared([0, 1, 1, 2], [0, 1, 1, 1, 2])
     (3, 0, 1, 1)
     """
     shortest = min(len(reference), len(alternate))
