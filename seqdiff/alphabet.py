@@ -151,3 +151,13 @@ PROTEIN = Alphabet(
     ),
     unit="residue",
 )
+
+ALIGNED = Alphabet(
+    name="aligned protein",
+    symbols=PROTEIN.symbols + "-",
+    unknown="X",
+    ambiguity=PROTEIN.ambiguity,
+    aliases=((".", "-"), ("~", "-")),
+    unit="column",
+)
+"""A row of a protein alignment: a gap is a symbol like the letters, so X stands for any of them or for a gap."""
