@@ -24,8 +24,8 @@ Angles = tuple[Float[Tensor, "L H"], Float[Tensor, "L H"]]
 class Esm2(Network):
     """A pre-norm transformer with biases and GELU, for the weights of ESM. Attention costs the square of the length.
 
-    As published (width, depth, heads): 8M 320, 6, 20; 35M 480, 12, 20; 150M 640, 30, 20; 650M 1280, 33, 20; 3B 2560, 36,
-    40; `hidden` is four times the width.
+    As published (width, depth, heads): 8M 320, 6, 20; 35M 480, 12, 20; 150M 640, 30, 20; 650M 1280, 33, 20; 3B 2560,
+    36, 40; `hidden` is four times the width.
     """
 
     kind: Literal["esm2"] = "esm2"

@@ -28,9 +28,10 @@ from seqdiff.config import Config
 from seqdiff.denoisers import Caduceus
 from seqdiff.diffusion.processes import Mlm
 from seqdiff.errors import ConfigError, DataError
-from seqdiff.files import checksum
 from seqdiff.imports import huggingface
-from seqdiff.imports.imported import Imported
+from seqdiff.imports.huggingface import flag, size
+from seqdiff.imports.imported import Imported, run_name, source
+from seqdiff.imports.tensors import Takeover
 from seqdiff.modalities.dna import Dna
 from seqdiff.recipe import Recipe, Training
 
@@ -52,7 +53,7 @@ class CaduceusFolder(Config):
     """A folder with config.json and model.safetensors or pytorch_model.bin, as transformers saves a Caduceus."""
 
     kind: Literal["caduceus"] = "caduceus"
-    folder: Path
+    path: Path
     context: Annotated[int, Field(ge=8)] | None = None
     """Bases in a window. None: the training length, which config.json has no field for, from a name like
     `caduceus-ps_seqlen-131k_d_model-256_n_layer-16` or else from tokenizer_config.json."""
@@ -63,26 +64,22 @@ class CaduceusFolder(Config):
         Raises DataError: a file is missing or damaged, this is no Caduceus or one that is built in another way,
         tensors are missing, unknown, of another shape or not finite. Raises ConfigError when nothing says the context.
         """
-        if self.folder.is_file():
-            raise DataError(f"{self.folder}: is a file; give the folder of the published model: {self.folder.parent}")
-        file = self.folder / "config.json"
-        config = huggingface.read_json(file)
+        config, file = huggingface.read_config(self.path)
         network = settings(config, file)
-        _check_vocabulary(config, self.folder)
-        weights = huggingface.weights_file(self.folder)
+        _check_vocabulary(config, self.path)
+        files = huggingface.weights_files(self.path)
         context, said = self._context(config)
-        found = convert(huggingface.read_tensors(weights), network, weights)
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.folder.resolve().name).lstrip("-._") or self.kind
+        found = convert(huggingface.read_tensors(files), network, files[0])
         return Imported(
             Recipe(
-                name=name,
+                name=run_name(self.path, self.kind),
                 data=Dna(genome="hg38", context=context, reverse_complement=not network.equivariant),
                 process=Mlm(),
                 denoiser=network,
                 training=published_training(context),
             ),
             found,
-            f"{self.folder.absolute()}, {weights.name} {checksum(weights)} (BLAKE2b)",
+            source(files),
             (
                 f"denoiser is from config.json, data.context from {said}.",
                 "Nothing there says how it was trained: the rest of data, process and training are as published.",
@@ -93,35 +90,28 @@ class CaduceusFolder(Config):
         """The context and what said so."""
         if self.context is not None:
             return self.context, "--context"
-        for name in (*reversed(self.folder.absolute().parts), str(config.get("_name_or_path", ""))):
+        for name in (*reversed(self.path.absolute().parts), str(config.get("_name_or_path", ""))):
             if length := length_in(name):
                 return length, f"the name {name}"
-        file = self.folder / "tokenizer_config.json"
+        file = self.path / "tokenizer_config.json"
         length = huggingface.read_json(file).get("model_max_length") if file.is_file() else None
         if isinstance(length, int) and 8 <= length < 2**31:  # transformers writes 10^30 where there is none
             return length, file.name
         raise ConfigError(
-            f"{self.folder}: nothing says which length it was trained on (the published names do: seqlen-131k); "
+            f"{self.path}: nothing says which length it was trained on (the published names do: seqlen-131k); "
             "give it with --context, like --context 1024"
         )
 
 
 def settings(config: dict[str, Any], file: Path) -> Caduceus:
     """Our settings of the network that a config.json describes. DataError names what cannot be imported."""
-    kind, heads = config.get("model_type"), config.get("architectures") or [HEAD]
-    heads = heads if isinstance(heads, list) else [heads]
-    if kind != "caduceus":
-        raise DataError(f"{file}: model_type is {kind!r}, so this is no Caduceus ('caduceus')")
-    if HEAD not in heads:
-        raise DataError(f"{file}: a {', '.join(map(str, heads))}, which gives no logits of letters; import a {HEAD}")
+    huggingface.require_kind(config, file, "caduceus", (HEAD,), "Caduceus")
     ssm = config.get("ssm_cfg") or {}
     if not isinstance(ssm, dict):
         raise DataError(f"{file}: ssm_cfg is {ssm!r}, not settings of Mamba")
-    for prefix, values, fixed in (("", config, FIXED), ("ssm_cfg.", ssm, FIXED_IN_SSM)):
-        for name, needed in fixed.items():
-            if (value := values.get(name)) is not None and value != needed:
-                raise DataError(f"{file}: {prefix}{name} is {value!r}; only networks with {needed!r} can be imported")
-    width, shared = _size(config, "d_model", None, file), _flag(config, "rcps", False, file)
+    huggingface.require(config, FIXED, file)
+    huggingface.require(ssm, FIXED_IN_SSM, file, "ssm_cfg.")
+    width, shared = size(config, "d_model", None, file), flag(config, "rcps", False, file)
     auto = math.ceil(width / 16)
     if (rank := ssm.get("dt_rank", "auto")) not in ("auto", auto):
         raise DataError(f"{file}: ssm_cfg.dt_rank is {rank!r}; only 'auto' can be imported, which is {auto} here")
@@ -130,13 +120,13 @@ def settings(config: dict[str, Any], file: Path) -> Caduceus:
         raise DataError(f"{file}: ssm_cfg.{unknown[0]} is no setting of Mamba-1, the only one that can be imported")
     return Caduceus(
         width=width,
-        depth=_size(config, "n_layer", None, file),
-        states=_size(ssm, "d_state", 16, file),
-        kernel=_size(ssm, "d_conv", 4, file),
-        expansion=_size(ssm, "expand", 2, file),
-        tie_embedding=_flag(config, "tie_word_embeddings", True, file),
+        depth=size(config, "n_layer", None, file),
+        states=size(ssm, "d_state", 16, file),
+        kernel=size(ssm, "d_conv", 4, file),
+        expansion=size(ssm, "expand", 2, file),
+        tie_embedding=flag(config, "tie_word_embeddings", True, file),
         strands="ps" if shared else "ph",
-        swap_strands=_flag(config, "fused_add_norm", True, file) and shared,
+        swap_strands=flag(config, "fused_add_norm", True, file) and shared,
     )
 
 
@@ -147,47 +137,17 @@ def convert(tensors: dict[str, Tensor], network: Caduceus, file: Path) -> dict[s
     them, and must then be the same. DataError lists what is missing, unknown, of another shape, or not shared, and
     else what is not finite.
     """
+    takeover = Takeover(tensors, file)
     # A buffer that follows from the vocabulary, and that a load-save cycle scrambles.
-    left = {name: tensor for name, tensor in tensors.items() if not name.endswith("complement_map")}
-    found: dict[str, Tensor] = {}
-    problems: dict[str, list[str]] = {}
-    not_finite: list[str] = []
-
-    def problem(kind: str, what: str) -> None:
-        problems.setdefault(kind, []).append(what)
-
+    takeover.ignore(lambda name: name.endswith("complement_map"))
     with torch.device("meta"):  # for its shapes alone
         shapes = network.build(4).state_dict()
+    found: dict[str, Tensor] = {}
     for ours, needed in shapes.items():
-        names = published_names(ours, network)
-        held = [(name, left.pop(name)) for name in names if name in left]
-        if not held:
-            problem("missing", names[0])
-            continue
-        name, tensor = held[0]
-        for other, twin in held[1:]:
-            if not torch.equal(tensor, twin):
-                problem("not the same, but one matrix here", f"{name} and {other}")
-        shape, is_vocabulary = tuple(tensor.shape), ours in ("embedding.weight", "head.weight")
-        if is_vocabulary and tensor.ndim == 2 and shape[0] > max(TOKENS.values()) and shape[1] == network.width:
-            tensor = tensor[list(TOKENS.values())[: len(needed)]]
-        if tensor.shape != needed.shape or not tensor.is_floating_point():
-            wanted = f"at least {max(TOKENS.values()) + 1} x {network.width}" if is_vocabulary else _times(needed.shape)
-            problem("of another shape", f"{name} ({_times(shape)}, {str(tensor.dtype)[6:]}; it should be {wanted})")
-            continue
-        found[ours] = tensor.float().contiguous()
-        if not found[ours].isfinite().all():
-            not_finite.append(name)
-    if left:
-        problems["unknown"] = sorted(left)
-    if problems:
-        lines = (f"  {kind}: {_some(names)}" for kind, names in problems.items())
-        raise DataError(f"{file}: its tensors are not those that config.json asks for:\n" + "\n".join(lines))
-    if not_finite:
-        raise DataError(
-            f"{file}: not every weight is a finite number in {_some(not_finite)}: the file is damaged, or its "
-            "training diverged; get it again, or take another checkpoint"
-        )
+        is_vocabulary = ours in ("embedding.weight", "head.weight")
+        rows = list(TOKENS.values())[: len(needed)] if is_vocabulary else None
+        found[ours] = takeover.take(published_names(ours, network), needed.shape, rows)
+    takeover.finish("config.json")
     return found
 
 
@@ -256,27 +216,3 @@ def _check_vocabulary(config: dict[str, Any], folder: Path) -> None:
         content = token.get("content") if isinstance(token, dict) else None
         if content in TOKENS and number != str(TOKENS[content]):
             raise DataError(f"{file}: {content} is token {number}; in the published vocabulary it is {TOKENS[content]}")
-
-
-def _size(values: dict[str, Any], name: str, default: int | None, file: Path) -> int:
-    value = values.get(name, default)
-    if name not in values and default is None:
-        raise DataError(f"{file}: {name} is missing")
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise DataError(f"{file}: {name} is {value!r}; it should be a number from 1 on")
-    return value
-
-
-def _flag(values: dict[str, Any], name: str, default: bool, file: Path) -> bool:
-    value = values.get(name, default)
-    if not isinstance(value, bool):
-        raise DataError(f"{file}: {name} is {value!r}; it should be true or false")
-    return value
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape)) or "a single number"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,5 +1,7 @@
 """What an import comes to, and how it becomes a run directory: whole or not at all."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +9,7 @@ from torch import Tensor
 
 from seqdiff.checkpoint import Provenance, RunFolder
 from seqdiff.errors import DataError
-from seqdiff.files import appearing
+from seqdiff.files import appearing, checksum
 from seqdiff.recipe import Recipe
 
 
@@ -33,3 +35,18 @@ class Imported:
                 folder.write_weights(self.weights, provenance)
             except DataError as error:  # it names the temporary folder, which is gone when this is read
                 raise DataError(str(error).replace(str(temporary), str(run))) from error
+
+
+def run_name(path: Path, otherwise: str) -> str:
+    """What the run of a published folder or file is called: its name, in the letters that names of runs have.
+
+    >>> run_name(Path("down loads/esm2_t6_8M (copy)"), "esm2")
+    'esm2_t6_8M-copy-'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.resolve().name).lstrip("-._") or otherwise
+
+
+def source(files: Sequence[Path]) -> str:
+    """Where weights come from, for people: the folder of the files that were read, and their checksums."""
+    sums = ", ".join(f"{file.name} {checksum(file)}" for file in files)
+    return f"{files[0].parent.absolute()}, {sums} (BLAKE2b)"

@@ -24,7 +24,7 @@ ACGT = slice(7, 11)
 
 
 def load(folder, run, **settings):
-    CaduceusFolder(folder=folder, **{"context": 64} | settings).read().write(run)
+    CaduceusFolder(path=folder, **{"context": 64} | settings).read().write(run)
     return seqdiff.load(run, "cpu")
 
 
@@ -39,7 +39,7 @@ def one_strand(model, ids):
 
 def error(folder, **settings):
     with pytest.raises(DataError) as caught:
-        CaduceusFolder(folder=folder, **{"context": 64} | settings).read()
+        CaduceusFolder(path=folder, **{"context": 64} | settings).read()
     assert str(folder) in str(caught.value)
     return str(caught.value)
 
@@ -143,26 +143,26 @@ def test_the_run_says_what_it_is(folder, tmp_path):
 def test_only_a_network_that_is_not_equivariant_is_to_be_shown_both_strands(folder, rcps, augmented):
     config = published.make_config(rcps=rcps)
     published.write(folder, config, published.make_tensors(config))
-    assert CaduceusFolder(folder=folder, context=64).read().recipe.data.reverse_complement is augmented
+    assert CaduceusFolder(path=folder, context=64).read().recipe.data.reverse_complement is augmented
 
 
 def test_the_context_comes_from_the_name_or_the_tokenizer_or_the_user(tmp_path):
     config = published.make_config()
     tensors = published.make_tensors(config)
     named = published.write(tmp_path / "ps_seqlen-1k_d_model-12" / "snapshots" / "f00", config, tensors)
-    assert CaduceusFolder(folder=named).read().recipe.data.context == 1024
+    assert CaduceusFolder(path=named).read().recipe.data.context == 1024
     told = published.write(tmp_path / "told", config | {"_name_or_path": "a/b_seqlen-131k_n_layer-3"}, tensors)
-    assert CaduceusFolder(folder=told).read().recipe.data.context == 131_072
-    assert CaduceusFolder(folder=told, context=99).read().recipe.data.context == 99
+    assert CaduceusFolder(path=told).read().recipe.data.context == 131_072
+    assert CaduceusFolder(path=told, context=99).read().recipe.data.context == 99
     silent = published.write(tmp_path / "silent", config, tensors)
     with pytest.raises(ConfigError, match=r"silent: nothing says which length .* --context 1024"):
-        CaduceusFolder(folder=silent).read()
+        CaduceusFolder(path=silent).read()
     tokenizer = silent / "tokenizer_config.json"
     tokenizer.write_text(json.dumps({"model_max_length": 512}))
-    assert CaduceusFolder(folder=silent).read().recipe.data.context == 512
+    assert CaduceusFolder(path=silent).read().recipe.data.context == 512
     tokenizer.write_text(json.dumps({"model_max_length": 10**30}))
     with pytest.raises(ConfigError, match="nothing says"):
-        CaduceusFolder(folder=silent).read()
+        CaduceusFolder(path=silent).read()
 
 
 def test_what_is_no_folder_of_a_model(folder):
@@ -213,7 +213,7 @@ def test_another_vocabulary_of_the_tokenizer_is_refused(folder):
     published.write(folder, config, published.make_tensors(config))
     file = folder / "tokenizer_config.json"
     file.write_text(json.dumps({"added_tokens_decoder": {"3": {"content": "[MASK]"}, "4": {"content": "[PAD]"}}}))
-    CaduceusFolder(folder=folder, context=64).read()
+    CaduceusFolder(path=folder, context=64).read()
     file.write_text(json.dumps({"added_tokens_decoder": {"6": {"content": "[MASK]"}}}))
     assert "[MASK] is token 6; in the published vocabulary it is 3" in error(folder)
 
@@ -251,7 +251,7 @@ def test_a_file_of_the_folder_in_place_of_the_folder(folder):
     config = published.make_config()
     published.write(folder, config, published.make_tensors(config))
     with pytest.raises(DataError, match=f"give the folder of the published model: {folder}$"):
-        CaduceusFolder(folder=folder / "config.json").read()
+        CaduceusFolder(path=folder / "config.json").read()
 
 
 def test_directions_that_share_no_projection_are_refused(folder):
@@ -326,7 +326,7 @@ def test_a_pickle_of_something_else(folder):
 
 def test_a_run_is_not_overwritten_and_nothing_is_half_written(folder, tmp_path, monkeypatch):
     config = published.make_config()
-    imported = CaduceusFolder(folder=published.write(folder, config, published.make_tensors(config)), context=64).read()
+    imported = CaduceusFolder(path=published.write(folder, config, published.make_tensors(config)), context=64).read()
     run = tmp_path / "runs" / "here"
     imported.write(run)
     before = RunFolder(run).weights_file.read_bytes()
