@@ -35,7 +35,7 @@ def mixed(xz, inside, forward, backward, out_proj):
     x, z = xz.double().chunk(2, -1)
     real = torch.ones_like(x[..., :1]) if inside is None else inside.double()
     total = 0
-    for direction, reverse in ((forward, False), (backward, True)):
+    for direction, reverse in ((forward, False), (backward, True))[: 1 if backward is None else 2]:
         weight, bias, x_proj, dt_proj, dt_bias, A_log, D = (tensor.double() for tensor in direction)
         taps, length = weight.shape[-1], x.shape[1]
         convolved = bias.expand_as(x)
@@ -100,7 +100,7 @@ def layer(length, rows=2, channels=16, states=4, taps=4, rank=2, width=8, dtype=
 def leaves(xz, forward, backward, out_proj):
     """The tensors of a layer by name."""
     named = {"xz": xz, "out_proj": out_proj}
-    for prefix, direction in (("forward", forward), ("backward", backward)):
+    for prefix, direction in (("forward", forward), ("backward", backward))[: 1 if backward is None else 2]:
         named |= {f"{prefix}.{name}": tensor for name, tensor in direction._asdict().items()}
     return named
 

@@ -29,6 +29,11 @@ class Network(Config):
     @property
     def hollow(self) -> bool:
         """Whether the logits at a position never depend on the letter there, visible or not."""
+        return self.left_to_right
+
+    @property
+    def left_to_right(self) -> bool:
+        """Whether the logits at a position depend on the letters before it alone, which a setting `causal` asks for."""
         return False
 
 
@@ -42,6 +47,9 @@ class Denoiser(nn.Module, ABC):
 
     takes_time = False
     hollow = False
+    left_to_right = False
+    """Whether the logits at a position depend on the letters before it alone. Its trunk is given each position as the
+    letter before, and a state of its own to begin with: what it makes of a position may depend on all up to there."""
     equivariant = False
     """Whether, outside training, the reverse complement of a sequence gets the reverse complement of its logits."""
     reach: int | None = None
@@ -52,10 +60,13 @@ class Denoiser(nn.Module, ABC):
     """Of each layer only the input is kept for the backward pass, which computes the layer again (Chen et al. 2016,
     arXiv:1604.06174). It changes memory and time, no result."""
 
-    def __init__(self, symbols: int, width: int, *, tie_embedding: bool = False):
+    def __init__(self, symbols: int, width: int, *, tie_embedding: bool = False, left_to_right: bool = False):
         super().__init__()
         self.symbols = symbols
         self.embedding = nn.Embedding(symbols + 2, width)
+        if left_to_right:
+            self.left_to_right = self.hollow = True
+            self.begin_embedding = nn.Embedding(1, width)
         self.head = None if tie_embedding else Head(width, symbols)
 
     @property
@@ -73,7 +84,17 @@ class Denoiser(nn.Module, ABC):
             raise ValueError(
                 f"{name} needs the time of each row" if self.takes_time else f"{name} takes no time, but was given one"
             )
-        return self.trunk(self.embedding(tokens), tokens != self.pad, time)
+        if not self.left_to_right:
+            return self.trunk(self.embedding(tokens), tokens != self.pad, time)
+        # Rows that start with pads are turned around to end with them: there they have no way to a letter.
+        length = tokens.shape[1]
+        before = (tokens == self.pad).cumprod(1).sum(1, keepdim=True)
+        place = torch.arange(length, device=tokens.device)
+        tokens = tokens.take_along_dim((place + before) % max(1, length), 1)
+        begin = self.begin_embedding.weight.expand(len(tokens), -1, -1)[:, :length]
+        h = torch.cat([begin, self.embedding(tokens)[:, :-1]], 1)
+        h = self.trunk(h, tokens != self.pad, time)
+        return h.take_along_dim(((place - before) % max(1, length)).unsqueeze(-1), 1)
 
     def through(self, layer: nn.Module, *inputs: Any) -> Any:
         """What the layer makes of its inputs; a trunk calls each of its layers so."""

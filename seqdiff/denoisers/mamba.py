@@ -1,4 +1,4 @@
-"""Mamba read in both directions: a selective state space from the left, one from the right.
+"""Mamba read in both directions, or in one: a selective state space from the left, one from the right.
 
 Parameter names and shapes are mamba-ssm's (Mamba-1), so that weights move freely; the two directions share
 in_proj and out_proj, which are computed once and stored once.
@@ -19,12 +19,12 @@ from seqdiff.denoisers.scan import Direction, mix
 
 
 class BiMamba(Network):
-    """What every network of bidirectional Mamba layers is made of."""
+    """What every network of Mamba layers is made of."""
 
     width: Annotated[int, Field(ge=1)] = 128
     """Channels of the residual stream."""
     depth: Annotated[int, Field(ge=1)] = 4
-    """Layers, each of which reads both ways."""
+    """Layers, each of which reads both ways; left to right it reads one."""
     states: Annotated[int, Field(ge=1)] = 16
     """States a channel."""
     kernel: Annotated[int, Field(ge=1)] = 4
@@ -37,9 +37,16 @@ class BiMamba(Network):
 
 
 class Mamba(BiMamba):
-    """A bidirectional Mamba network (Gu & Dao 2023, arXiv:2312.00752) for any alphabet; cost is linear in length."""
+    """A Mamba network (Gu & Dao 2023, arXiv:2312.00752) for any alphabet, in both directions unless it is causal. Cost
+    is linear in length."""
 
     kind: Literal["mamba"] = "mamba"
+    causal: bool = False
+    """Whether a position sees the letters before it alone: a network for left-to-right models."""
+
+    @property
+    def left_to_right(self) -> bool:
+        return self.causal
 
     def build(self, symbols: int, context: int | None = None) -> "MambaDenoiser":
         """A freshly initialised network over `symbols` symbols."""
@@ -50,7 +57,9 @@ class MambaDenoiser(Denoiser):
     """The network of `Mamba`."""
 
     def __init__(self, settings: BiMamba, symbols: int):
-        super().__init__(symbols, settings.width, tie_embedding=settings.tie_embedding)
+        super().__init__(
+            symbols, settings.width, tie_embedding=settings.tie_embedding, left_to_right=settings.left_to_right
+        )
         self.layers = nn.ModuleList(Layer(settings) for _ in range(settings.depth))
         self.norm_f = nn.RMSNorm(settings.width, eps=EPSILON)
         initialise(self, settings.depth)
@@ -82,7 +91,7 @@ class Layer(nn.Module):
 
 
 class Mixer(nn.Module):
-    """fwd(h) + flip(rev(flip h)): the sum of both directions, without a flip.
+    """fwd(h) + flip(rev(flip h)): the sum of both directions, without a flip; left to right fwd(h) alone.
 
     Schiff et al. 2024 (Caduceus, arXiv:2403.03234), sec. 3.1 "BiMamba". The directions share in_proj and out_proj,
     which are linear, so each is computed once.
@@ -93,13 +102,12 @@ class Mixer(nn.Module):
         inner = settings.expansion * settings.width
         self.in_proj = nn.Linear(settings.width, 2 * inner, bias=False)
         self.mamba_fwd = Mamba1(settings)
-        self.mamba_rev = Mamba1(settings)
+        self.mamba_rev = None if settings.left_to_right else Mamba1(settings)
         self.out_proj = nn.Linear(inner, settings.width, bias=False)
 
     def forward(self, h: Float[Tensor, "B L D"], inside: Float[Tensor, "B L 1"] | None) -> Float[Tensor, "B L D"]:
-        return mix(
-            self.in_proj(h), inside, self.mamba_fwd.direction(), self.mamba_rev.direction(), self.out_proj.weight
-        )
+        backward = None if self.mamba_rev is None else self.mamba_rev.direction()
+        return mix(self.in_proj(h), inside, self.mamba_fwd.direction(), backward, self.out_proj.weight)
 
 
 class Mamba1(nn.Module):

@@ -35,6 +35,12 @@ class Transformer(Network):
     """Share of a layer's output that is dropped in training."""
     time_conditioning: bool = False
     """Whether the network is told the time."""
+    causal: bool = False
+    """Whether a position sees the letters before it alone: a network for left-to-right models."""
+
+    @property
+    def left_to_right(self) -> bool:
+        return self.causal
 
     @property
     def takes_time(self) -> bool:
@@ -55,7 +61,7 @@ class TransformerDenoiser(Denoiser):
     """The network of `Transformer`."""
 
     def __init__(self, settings: Transformer, symbols: int):
-        super().__init__(symbols, settings.width)
+        super().__init__(symbols, settings.width, left_to_right=settings.causal)
         self.takes_time = settings.time_conditioning
         self.head_width = settings.width // settings.heads
         self.time = TimeEmbedding(settings.width) if self.takes_time else None
@@ -66,8 +72,10 @@ class TransformerDenoiser(Denoiser):
     def trunk(
         self, h: Float[Tensor, "B L D"], present: Bool[Tensor, "B L"], time: Float[Tensor, "B"] | None
     ) -> Float[Tensor, "B L D"]:
-        # Some attention kernels answer NaN where there is nothing to attend to: a row of nothing but pads.
-        seen = (present | ~present.any(1, keepdim=True))[:, None, None, :]
+        seen = None
+        if not self.left_to_right:
+            # Some attention kernels answer NaN where there is nothing to attend to: a row of nothing but pads.
+            seen = (present | ~present.any(1, keepdim=True))[:, None, None, :]
         angles = rotary_angles(h.shape[1], self.head_width, h)
         condition = None if time is None else F.silu(self.time(time))
         for block in self.blocks:
@@ -91,7 +99,7 @@ class Block(nn.Module):
     def forward(
         self,
         h: Float[Tensor, "B L D"],
-        seen: Bool[Tensor, "B 1 1 L"],
+        seen: Bool[Tensor, "B 1 1 L"] | None,
         angles: Angles,
         condition: Float[Tensor, "B D"] | None,
     ) -> Float[Tensor, "B L D"]:
@@ -107,7 +115,8 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention with rotary positions; nobody looks at a pad."""
+    """Multi-head attention with rotary positions. Each position looks at those that are `seen`, which pads are not;
+    with None at those up to itself."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -116,9 +125,10 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width, bias=False)
 
     def forward(
-        self, x: Float[Tensor, "B L D"], seen: Bool[Tensor, "B 1 1 L"], angles: Angles
+        self, x: Float[Tensor, "B L D"], seen: Bool[Tensor, "B 1 1 L"] | None, angles: Angles
     ) -> Float[Tensor, "B L D"]:
         heads = self.in_proj(x).unflatten(-1, (3, self.heads, -1))
         query, key, value = (part.transpose(1, 2) for part in torch.unbind(heads, 2))
-        mixed = F.scaled_dot_product_attention(rotate(query, angles), rotate(key, angles), value, attn_mask=seen)
+        query, key = rotate(query, angles), rotate(key, angles)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, is_causal=seen is None)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))

@@ -8,7 +8,9 @@ from seqdiff.denoisers import Caduceus, Convolution, HollowConvolution, Mamba, T
 NETWORKS = [
     Caduceus(width=16, depth=2),
     Mamba(width=16, depth=1),
+    Mamba(width=16, depth=1, causal=True),
     Transformer(width=16, depth=2, heads=2),
+    Transformer(width=16, depth=2, heads=2, causal=True),
     Convolution(width=16, hidden=16, depth=2),
     HollowConvolution(width=16, depth=2),
 ]
@@ -27,6 +29,10 @@ def network_and_tokens(settings):
     return settings.build(4), torch.randint(0, 6, (2, 33))
 
 
+def name(settings):
+    return f"{settings.kind}-causal" if settings.left_to_right else settings.kind
+
+
 def is_scan_network(settings):
     return isinstance(settings, Mamba | Caduceus)
 
@@ -34,7 +40,7 @@ def is_scan_network(settings):
 CASES = [(settings, path) for settings in NETWORKS for path in (PATHS if is_scan_network(settings) else PATHS[:1])]
 
 
-@pytest.mark.parametrize(("settings", "path"), CASES, ids=lambda v: v if isinstance(v, str) else v.kind)
+@pytest.mark.parametrize(("settings", "path"), CASES, ids=lambda v: v if isinstance(v, str) else name(v))
 def test_a_network_is_one_graph(settings, path):
     network, tokens = network_and_tokens(settings)
     with paths.use(path):
@@ -45,12 +51,13 @@ def test_a_network_is_one_graph(settings, path):
     if not is_scan_network(settings):
         assert not ours
     elif path == "reference":
-        assert ours == ["seqdiff.recurrence"] * 2 * settings.depth
+        assert ours == ["seqdiff.recurrence"] * (1 if settings.left_to_right else 2) * settings.depth
 
 
+@pytest.mark.parametrize("settings", [Caduceus(width=16, depth=2), Mamba(width=16, depth=1, causal=True)], ids=name)
 @pytest.mark.parametrize("path", PATHS)
-def test_a_compiled_network_learns_the_same(path):
-    network, tokens = network_and_tokens(Caduceus(width=16, depth=2))
+def test_a_compiled_network_learns_the_same(path, settings):
+    network, tokens = network_and_tokens(settings)
     torch.nn.init.normal_(network.head.weight)
     compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
     with paths.use(path):

@@ -32,6 +32,7 @@ SMALL = {
     "transformer": [
         Transformer(width=16, depth=2, heads=2, hidden=12),
         Transformer(width=16, depth=2, heads=2, hidden=12, time_conditioning=True),
+        Transformer(width=16, depth=2, heads=2, hidden=12, causal=True),
     ],
     "esm2": [
         Esm2(width=16, depth=2, heads=2, hidden=24, tie_embedding=False),
@@ -39,7 +40,7 @@ SMALL = {
         Esm2(width=16, depth=2, heads=2, hidden=24, positions="learned", longest=41, norm_embedding=True),
         Esm2(width=16, depth=2, heads=2, hidden=24, token_dropout=False, tie_embedding=False),
     ],
-    "mamba": [Mamba(width=8, depth=2, states=3)],
+    "mamba": [Mamba(width=8, depth=2, states=3), Mamba(width=8, depth=2, states=3, causal=True)],
     "caduceus": [
         Caduceus(width=8, depth=2, states=3),
         Caduceus(width=8, depth=2, states=3, swap_strands=True),
@@ -132,7 +133,7 @@ def test_what_a_pad_is_embedded_as_does_not_matter(settings, draw):
     network = trained(settings)
     tokens = F.pad(tokens_of(draw), (0, 9), value=PAD)
     before = run(network, tokens)[:, :23]
-    if settings.hollow:
+    if settings.kind == "hollow-convolution":
         assert network.embedding.weight.shape[1] == K + 1  # letters and the mask: a pad has no weight at all
         return
     with torch.no_grad():
@@ -165,7 +166,7 @@ def test_a_prediction_depends_on_both_sides(settings, draw):
     network, tokens = trained(settings), tokens_of(draw)
     tokens[:, 12] = MASK
     before = run(network, tokens)[:, 12]
-    for neighbour in (10, 11, 13, 14):
+    for neighbour in (10, 11) if settings.left_to_right else (10, 11, 13, 14):
         changed = tokens.clone()
         changed[:, neighbour] = (tokens[:, neighbour] + 1) % K
         assert ((run(network, changed)[:, 12] - before).abs().amax(-1) > 1e-4).all()
@@ -252,6 +253,23 @@ def test_a_hollow_network_never_sees_the_letter_it_predicts(settings, draw):
         changed[:, position] = (changed[:, position] + 1) % (K + 1)
         moved.append((run(network, changed) - before)[:, position].abs().max().item())
     assert (max(moved) == 0) == settings.hollow
+
+
+def test_a_left_to_right_network_sees_what_stands_before_and_nothing_else(settings, draw):
+    """And one that does not claim to be left-to-right sees what comes after. Rows may begin or end with pads."""
+    network = trained(settings, torch.float64)
+    assert network.left_to_right == settings.left_to_right
+    tokens = tokens_of(draw)
+    tokens[1, 19:], tokens[2, :5] = PAD, PAD
+    real, before = tokens != PAD, run(network, tokens)
+    later = []
+    for position in range(6, 18):
+        changed = tokens.clone()
+        changed[:, position] = (changed[:, position] + 1) % (K + 1)
+        moved = (run(network, changed) - before).abs().amax(-1).masked_fill(~real, 0)
+        later.append(moved[:, position + 1 :].amax(1).min().item())
+        assert (moved[:, : position + 1].max() == 0) == settings.left_to_right
+    assert min(later) > 1e-6
 
 
 def test_what_lies_beyond_the_reach_changes_nothing(settings, draw):

@@ -65,22 +65,22 @@ def mix(
     xz: Float[Tensor, "B L 2*E"],
     inside: Float[Tensor, "B L 1"] | None,
     forward: Direction,
-    backward: Direction,
+    backward: Direction | None,
     out_proj: Float[Tensor, "W E"],
 ) -> Float[Tensor, "B L W"]:
     """Mix along a sequence, from the left and from the right: a bidirectional Mamba layer after its in_proj.
 
-    In each direction, for x, z the halves of xz:
+    Without `backward` from the left alone: a Mamba layer. In each direction, for x, z the halves of xz:
 
         x' = silu(causal convolution of x)      dt, B, C = x_proj x'      y = selective_scan(x', dt_proj dt, ..., z)
 
-    and the sum of both y goes through out_proj once. `inside` is 1 at real positions and 0 at pads: there x is
+    and y, the sum of both, goes through out_proj once. `inside` is 1 at real positions and 0 at pads: there x is
     set to zero before and after the convolution, so that states stay exactly zero up to the first real position;
     None says that there are no pads.
     """
     inner = xz.shape[2] // 2
     _fit(inside=(inside, (*xz.shape[:2], 1)), out_proj=(out_proj, (out_proj.shape[0], inner)))
-    for way in (forward, backward):
+    for way in (forward,) if backward is None else (forward, backward):
         taps, (_, rank), (_, states) = way.conv_weight.shape[-1], way.dt_proj.shape, way.A_log.shape
         sizes = (
             (inner, 1, taps),

@@ -48,14 +48,14 @@ def mix(
     xz: Float[Tensor, "B L 2*E"],
     inside: Float[Tensor, "B L 1"] | None,
     forward: Direction,
-    backward: Direction,
+    backward: Direction | None,
     out_proj: Float[Tensor, "W E"],
 ) -> Float[Tensor, "B L W"]:
     """What `seqdiff.denoisers.scan.mix` says, by the fused kernels; with more taps than they know, the scan alone."""
     if forward.conv_weight.shape[-1] > convolution.TAPS:
         return reference.mix(xz, inside, forward, backward, out_proj, scan=selective_scan)
-    parameters = [*forward, *backward]
-    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (xz, *parameters))
+    parameters = [*forward, *(backward or [None] * len(forward))]
+    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (xz, *parameters))
     with torch.autocast("cpu", enabled=False):
         full = [t if t is None else t.float() for t in (xz, inside, *parameters)]
         y, *_ = torch.ops.seqdiff.fused_mix(*full, keep)
@@ -104,7 +104,11 @@ def fused_scan_backward(u, delta, A, B, C, D, z, bias, kept, y, dout, dlast, sof
     return du, ddelta, dA.contiguous(), dB, dC, dD.contiguous(), dz, dbias.contiguous(), dstate.contiguous()
 
 
-_MIX = ", ".join(f"Tensor {name}_{way}" for way in "fb" for name in ("conv", "cb", "x", "dt", "db", "A", "D"))
+_MIX = ", ".join(
+    f"{kind} {name}_{way}"
+    for way, kind in (("f", "Tensor"), ("b", "Tensor?"))
+    for name in ("conv", "cb", "x", "dt", "db", "A", "D")
+)
 
 
 @torch.library.custom_op(
@@ -115,21 +119,23 @@ _MIX = ", ".join(f"Tensor {name}_{way}" for way in "fb" for name in ("conv", "cb
 )
 def fused_mix(xz, inside, *rest):
     """y (rows, L, E) before out_proj, and for the backward pass: x, the sum before the gate, and of each direction the
-    convolved x, [dt | B | C], and the kept states."""
+    convolved x, [dt | B | C], and the kept states, which are empty of a direction that there is not."""
     *parameters, keep = rest
     xz = xz.contiguous()
     x, z = xz.chunk(2, -1)
     if inside is not None:
         x = x * inside
-    ways = Direction(*parameters[:7]), Direction(*parameters[7:])
-    u, v = fused.convolved(x, inside, *ways)
-    first, *of_forward = fused.one_way(u, ways[0], False, keep)
-    second, *of_backward = fused.one_way(v, ways[1], True, keep)
+    ways = _ways(parameters)
+    entering = fused.convolved(x, inside, *ways)
+    (first, *saved), *other = [
+        fused.one_way(u, way, bool(reverse), keep) for reverse, (u, way) in enumerate(zip(entering, ways, strict=True))
+    ]
+    second, *saved_too = other[0] if other else (None, *(x.new_empty(0) for _ in saved))
     out = torch.empty_like(first)
     fused.gated(first, second, z, out)
     if not keep:
         return out, *(out.new_empty(0) for _ in range(8))
-    return out, x.new_empty(0) if inside is None else x, first, *of_forward, *of_backward
+    return out, x.new_empty(0) if inside is None else x, first, *saved, *saved_too
 
 
 @torch.library.custom_op(
@@ -140,24 +146,24 @@ def fused_mix(xz, inside, *rest):
     " Tensor ub, Tensor lb, Tensor kb) -> (" + ", ".join(["Tensor"] * 15) + ")",
 )
 def fused_mix_backward(dout, xz, inside, *rest):
-    """Gradients of xz and of the parameters of both directions."""
+    """Gradients of xz and of the parameters of both directions, empty where there is none."""
     parameters, (x, y, *saved) = rest[:14], rest[14:]
-    ways = Direction(*parameters[:7]), Direction(*parameters[7:])
+    ways = _ways(parameters)
     xz = xz.contiguous()
     if inside is None:
         x = xz.chunk(2, -1)[0]
     dxz = xz.new_empty(xz.shape)
     dx, dz = dxz.chunk(2, -1)
     dy = fused.gated_back(fused.inner(dout), y, xz.chunk(2, -1)[1], dz)
-    du, *of_forward = fused.one_way_back(dy, ways[0], *saved[:3], False)
-    dv, *of_backward = fused.one_way_back(dy, ways[1], *saved[3:], True)
-    if inside is not None:
-        du *= inside
-        dv *= inside
-    forward, backward = fused.convolved_back(x, du, dv, dx, *ways)
+    back = [fused.one_way_back(dy, way, *saved[3 * i :][:3], bool(i)) for i, way in enumerate(ways)]
+    dus = [du if inside is None else du.mul_(inside) for du, *_ in back]
+    convolutions = fused.convolved_back(x, dus, dx, *ways)
     if inside is not None:
         dx *= inside
-    return dxz, *forward, *of_forward, *backward, *of_backward
+    gradients = []
+    for of_convolution, (_, *of_scan) in zip(convolutions, back, strict=True):
+        gradients += [*of_convolution, *of_scan]
+    return dxz, *gradients, *(xz.new_empty(0) for _ in parameters[len(gradients) :])
 
 
 @fused_scan.register_fake
@@ -183,17 +189,23 @@ def _(xz, inside, *rest):
     if not keep:
         return y, *(xz.new_empty(0) for _ in range(8))
     saved = []
-    for way in (0, 1):
-        direction = Direction(*parameters[7 * way :][:7])
+    for direction in _ways(parameters):
         layout = fused.layout_of(y, direction.A_log, direction.dt_proj)
         lines = y.new_empty(*y.shape[:2], sum(direction.sizes))
         saved += [torch.empty_like(y), lines, y.new_empty(layout.rows, layout.chunks, *layout.square)]
+    saved += [y.new_empty(0) for _ in range(6 - len(saved))]
     return y, y.new_empty(y.shape if inside is not None else 0), torch.empty_like(y), *saved
 
 
 @fused_mix_backward.register_fake
 def _(dout, xz, inside, *rest):
-    return xz.new_empty(xz.shape), *(xz.new_empty(t.shape) for t in rest[:14])
+    return xz.new_empty(xz.shape), *(xz.new_empty(0 if t is None else t.shape) for t in rest[:14])
+
+
+def _ways(parameters) -> list[Direction]:
+    """The directions that there are: from the left, and from the right where it has parameters."""
+    ways = parameters[:7], parameters[7:14]
+    return [Direction(*way) for way in ways if way[0] is not None]
 
 
 def _keep_scan(ctx, inputs, output):
@@ -220,7 +232,8 @@ def _keep_mix(ctx, inputs, output):
 def _mix_gradients(ctx, dout, *_):
     with torch.autocast("cpu", enabled=False):
         dxz, *gradients = torch.ops.seqdiff.fused_mix_backward(dout, *ctx.saved_tensors)
-    return dxz, None, *gradients, None
+    needed = ctx.needs_input_grad[2:-1]
+    return dxz, None, *(gradient if needs else None for gradient, needs in zip(gradients, needed, strict=True)), None
 
 
 fused_mix.register_autograd(_mix_gradients, setup_context=_keep_mix)

@@ -181,7 +181,7 @@ def mix(
     xz: Float[Tensor, "B L 2*E"],
     inside: Float[Tensor, "B L 1"] | None,
     forward: Direction,
-    backward: Direction,
+    backward: Direction | None,
     out_proj: Float[Tensor, "W E"],
 ) -> Float[Tensor, "B L W"]:
     """What `seqdiff.denoisers.scan.mix` says: without pads by mamba-ssm's `mamba_inner_fn`, once a direction.
@@ -197,7 +197,7 @@ def mix(
     with torch.autocast(device, enabled=False):
         xz = _time_last(xz.to(dtype).transpose(1, 2))
         inside = None if inside is None else inside.to(dtype).transpose(1, 2)
-        forward, backward = (_in_type(direction, dtype) for direction in (forward, backward))
+        forward, backward = (way if way is None else _in_type(way, dtype) for way in (forward, backward))
         return _joined([_mix(*piece, forward, backward, out_proj.to(dtype)) for piece in _pieces(xz, inside)])
 
 
@@ -205,16 +205,17 @@ def _mix(
     xz: Float[Tensor, "B 2*E L"],
     inside: Float[Tensor, "B 1 L"] | None,
     forward: Direction,
-    backward: Direction,
+    backward: Direction | None,
     out_proj: Float[Tensor, "W E"],
 ) -> Float[Tensor, "B L W"]:
     layer = kernels().layer
     if layer and inside is None and forward.conv_weight.shape[-1] in WIDTHS and forward.A_log.shape[1] <= MOST_STATES:
-        there, back = _layer(layer, xz, forward, out_proj), _layer(layer, xz.flip(-1), backward, out_proj)
-        return there + back.flip(1)
-    there = _one_way(xz, inside, forward)
-    back = _one_way(xz.flip(-1), None if inside is None else inside.flip(-1), backward)
-    return F.linear((there + back.flip(-1)).transpose(1, 2), out_proj)
+        y = _layer(layer, xz, forward, out_proj)
+        return y if backward is None else y + _layer(layer, xz.flip(-1), backward, out_proj).flip(1)
+    y = _one_way(xz, inside, forward)
+    if backward is not None:
+        y = y + _one_way(xz.flip(-1), None if inside is None else inside.flip(-1), backward).flip(-1)
+    return F.linear(y.transpose(1, 2), out_proj)
 
 
 def _layer(layer: Callable, xz: Tensor, direction: Direction, out_proj: Tensor) -> Float[Tensor, "B L W"]:

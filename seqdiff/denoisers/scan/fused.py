@@ -168,14 +168,15 @@ def _apart(x: Float[Tensor, "B L n"]) -> int | None:
     return x.stride(1) if x.shape[0] == 1 or x.stride(0) == x.shape[1] * x.stride(1) else None
 
 
-def convolved(x, inside, forward: Direction, backward: Direction) -> list[Tensor]:
-    """What enters the scan in each direction."""
+def convolved(x, inside, *ways: Direction) -> list[Tensor]:
+    """What enters the scan in each direction: the forward one, or both."""
     rows, length, channels = x.shape
+    # The kernel knows two directions. It computes one that is not asked for, a small part of the layer, all the same.
     out = [x.new_empty(rows, length, channels) for _ in range(2)]
-    weights = (w for way in (forward, backward) for w in (_taps(way.conv_weight), way.conv_bias))
+    weights = (w for way in (ways[0], ways[-1]) for w in (_taps(way.conv_weight), way.conv_bias))
     tasks = rows * -(-length // convolution.SLAB)
     run(convolution.forward, tasks, convolution.scratch(channels), length, channels, *_rows(x), *weights, *out)
-    return out if inside is None else [u.mul_(inside) for u in out]
+    return out[: len(ways)] if inside is None else [u.mul_(inside) for u in out[: len(ways)]]
 
 
 def one_way(u, way: Direction, reverse: bool, keep: bool):
@@ -199,21 +200,22 @@ def one_way_back(dy, way: Direction, u, lines, kept, reverse: bool):
     return du, dx_proj, ddt_proj.contiguous(), dbias.contiguous(), (dA * A).contiguous(), dD.contiguous()
 
 
-def convolved_back(x, du, dv, dx, forward: Direction, backward: Direction) -> list[tuple[Tensor, Tensor]]:
+def convolved_back(x, dus, dx, *ways: Direction) -> list[tuple[Tensor, Tensor]]:
     """Gradients of the weight and the bias of each direction's convolution; that of x is written to `dx`."""
     rows, length, channels = x.shape
+    du, dv = dus if len(ways) == 2 else (dus[0], torch.zeros_like(dus[0]))
     tasks, padded = rows * -(-length // convolution.SLAB), convolution.padded(channels)
-    weights = (w for way in (forward, backward) for w in (_taps(way.conv_weight), way.conv_bias))
+    weights = (w for way in (ways[0], ways[-1]) for w in (_taps(way.conv_weight), way.conv_bias))
     dtaps = [x.new_empty(tasks, convolution.TAPS, padded) for _ in range(2)]
     dbias = [x.new_empty(tasks, padded) for _ in range(2)]
     run(
         convolution.backward, tasks, convolution.scratch(channels), length, channels, *_rows(x), *weights, du, dv,
         *_rows(dx), *dtaps, *dbias,
     )  # fmt: skip
-    size = forward.conv_weight.shape[-1]
+    size = ways[0].conv_weight.shape[-1]
     return [
         (taps.sum(0)[-size:, :channels].t().unsqueeze(1).contiguous(), bias.sum(0)[:channels].contiguous())
-        for taps, bias in zip(dtaps, dbias)
+        for taps, bias, _ in zip(dtaps, dbias, ways)
     ]
 
 

@@ -49,7 +49,7 @@ def mix(
     xz: Float[Tensor, "B L 2*E"],
     inside: Float[Tensor, "B L 1"] | None,
     forward: Direction,
-    backward: Direction,
+    backward: Direction | None,
     out_proj: Float[Tensor, "W E"],
     *,
     scan: Callable[..., Tensor] | None = None,
@@ -60,9 +60,10 @@ def mix(
     if inside is not None:
         inside = inside.to(x.dtype)
         x = x * inside
-    both = _mix_one_way(scan, x, z, inside, forward, reverse=False)
-    both = both + _mix_one_way(scan, x, z, inside, backward, reverse=True)
-    return F.linear(both, out_proj)
+    y = _mix_one_way(scan, x, z, inside, forward, reverse=False)
+    if backward is not None:
+        y = y + _mix_one_way(scan, x, z, inside, backward, reverse=True)
+    return F.linear(y, out_proj)
 
 
 def _mix_one_way(scan, x, z, inside, direction: Direction, *, reverse: bool) -> Float[Tensor, "B L E"]:

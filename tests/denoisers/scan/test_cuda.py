@@ -80,6 +80,15 @@ def test_without_pads_a_layer_is_one_call_a_direction(stand_in):
     assert stand_in.CALLS == ["mamba_inner_fn", "causal_conv1d_fn", "selective_scan_fn"] * 2
 
 
+@pytest.mark.parametrize(("pads", "calls"), [(False, ["mamba_inner_fn"]), (True, [])])
+def test_one_direction_is_called_once(stand_in, pads, calls):
+    xz, forward, _, out_proj = layer(32)
+    inside = torch.ones(2, 32, 1) if pads else None
+    y = cuda.mix(xz, inside, forward, None, out_proj)
+    assert [*calls, "causal_conv1d_fn", "selective_scan_fn"] == stand_in.CALLS
+    assert relative(y, mixed(xz, inside, forward, None, out_proj)) < 1e-5
+
+
 @pytest.mark.parametrize("taps", [2, 5])
 def test_with_pads_or_a_long_convolution_the_parts_are_called(stand_in, taps):
     xz, *rest = layer(32, taps=taps)

@@ -22,8 +22,9 @@ def test_torch_finds_nothing_wrong_with_them(keep):
     torch.library.opcheck(torch.ops.seqdiff.fused_scan.default, (*scan, None, True, False, keep), test_utils=CHECKS)
     xz, forward, backward, _ = layer(35, rows=2, channels=10)
     for mask in (torch.ones(2, 35, 1), None):
-        full = (xz, mask, *forward, *backward, keep)
-        torch.library.opcheck(torch.ops.seqdiff.fused_mix.default, full, test_utils=CHECKS)
+        for second in (backward, [None] * len(backward)):
+            full = (xz, mask, *forward, *second, keep)
+            torch.library.opcheck(torch.ops.seqdiff.fused_mix.default, full, test_utils=CHECKS)
     update = torch.randn(3, 2, 7, requires_grad=True).transpose(0, 1)
     for stream in (torch.randn(2, 3, 7), None):
         inputs = update, stream, torch.ones(7)
@@ -112,7 +113,7 @@ def test_convolution_and_gate_are_the_same_on_any_number_of_threads():
         total = u.clone()
         fused.gated(total, v, z, out)
         dy = fused.gated_back(out, total, z, dz)
-        gradients = fused.convolved_back(x, u, v, dx, forward, backward)
+        gradients = fused.convolved_back(x, [u, v], dx, forward, backward)
         return [u, v, out, dy, dx, dz, *gradients[0], *gradients[1]]
 
     before, answers = torch.get_num_threads(), []

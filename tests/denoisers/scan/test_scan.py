@@ -172,6 +172,15 @@ def test_layers_of_other_shapes(path, rows, channels, taps):
     check([path.mix(xz, None, *rest)], [mixed(xz, None, *rest)], leaves(xz, *rest))
 
 
+@pytest.mark.parametrize("kind", ["none", "left", "both"])
+@pytest.mark.parametrize("taps", [1, 4, 7])
+def test_a_layer_of_one_direction_is_its_definition(path, kind, taps):
+    xz, forward, _, out_proj = layer(37, taps=taps, device=path.device)
+    inside = pads(kind, 2, 37, path.device)
+    given = forward, None, out_proj
+    check([path.mix(xz, inside, *given)], [mixed(xz, inside, *given)], leaves(xz, *given))
+
+
 def test_a_layer_may_be_given_a_view(path):
     xz, *rest = layer(32, device=path.device)
     truth = mixed(xz, None, *rest)
