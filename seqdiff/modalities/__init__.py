@@ -12,8 +12,9 @@ from pydantic import Field
 from seqdiff.modalities.dna import Dna
 from seqdiff.modalities.opened import Opened
 from seqdiff.modalities.protein import Protein
+from seqdiff.modalities.text import Text
 
-ModalityConfig = Annotated[Dna | Protein, Field(discriminator="kind")]
+ModalityConfig = Annotated[Dna | Protein | Text, Field(discriminator="kind")]
 """Any modality."""
 
-__all__ = ["Dna", "ModalityConfig", "Opened", "Protein"]
+__all__ = ["Dna", "ModalityConfig", "Opened", "Protein", "Text"]

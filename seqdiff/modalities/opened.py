@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Integer
 
 from seqdiff.data.batches import Examples, Loader
 
@@ -49,5 +49,5 @@ class Opened(Protocol):
     def loader(self, seed: int, batch_size: int) -> Loader:
         """What training shows: at each step as many rows as make `batch_size` times the context in letters."""
 
-    def text(self, split: str) -> Iterator[UInt8[np.ndarray, "_"]]:
+    def text(self, split: str) -> Iterator[Integer[np.ndarray, "_"]]:
         """The tokens of a split's sequences, in pieces that fit in memory."""
