@@ -21,6 +21,8 @@ from seqdiff.checkpoint import Provenance, RunFolder
 from seqdiff.data.fasta import Record, accepted
 from seqdiff.data.genome import Genome
 from seqdiff.data.intervals import Interval
+from seqdiff.data.mutant_tables import CheckRef, read_mutants, read_protein
+from seqdiff.data.mutations import Protein, parsed
 from seqdiff.data.variants import Screen, Variant
 from seqdiff.data.vcf import Vcf
 from seqdiff.denoisers import Denoiser
@@ -30,9 +32,11 @@ from seqdiff.diffusion.samplers import Ancestral, Particles, SamplerConfig
 from seqdiff.errors import UsageError
 from seqdiff.inference import infill, score, variants
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
+from seqdiff.inference.columns import columns_of
 from seqdiff.inference.design import PARTICLES, Design
 from seqdiff.inference.filled import Infilled
 from seqdiff.inference.known import Known
+from seqdiff.inference.mutations import MutantScorer, MutationEffect, MutationScorer
 from seqdiff.inference.score import RecordScore
 from seqdiff.recipe import Recipe
 
@@ -205,6 +209,54 @@ class Model:
         return ChangeScorer(
             genome, self.denoise, self.context, settings or VariantScorer(), seed=seed, batch_tokens=self.batch_tokens
         )
+
+    def mutations(
+        self,
+        mutants: str | Path | Iterable[str],
+        fasta: str | Path,
+        settings: MutationScorer | None = None,
+        *,
+        record: str | None = None,
+        first_residue: int = 1,
+        column: str | None = None,
+        check_ref: CheckRef = "error",
+        seed: int = 0,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[MutationEffect]:
+        """log p(mutant) - log p(wild type) of the rows of a table, or of mutants like A24G:K30R, in their order.
+
+        `fasta` holds the wild type, `record` names it where there are others; its first residue has the number
+        `first_residue`. See `data.mutant_tables.read_mutants` for tables, `data.mutations.parsed` for mutants.
+        """
+        protein = read_protein(fasta, record=record, first=first_residue)
+        scorer = self.mutant_scorer(protein, settings, seed=seed)
+        if isinstance(mutants, str | Path):
+            first = self.facts.get("query", {}).get("first")
+            table = read_mutants(mutants, protein, column=column, check_ref=check_ref, likely_first=first)
+            return scorer.effects(table.mutants, progress=progress)
+        return scorer.effects((parsed(each, protein)[0] for each in mutants), progress=progress)
+
+    def mutant_scorer(self, protein: Protein, settings: MutationScorer | None = None, *, seed: int = 0) -> MutantScorer:
+        """What scores mutants of a protein; see `seqdiff.inference.mutations`.
+
+        Raises UsageError for a model of other letters, DataError for a protein that is not of a family model's family.
+        """
+        if self.alphabet.unit not in ("residue", "column"):
+            raise UsageError(f"mutations are of a protein, and {self.recipe.name} is a model of {self.alphabet.name}")
+        tokens, place = self.alphabet.encode(protein.sequence.encode()), None
+        if query := self.facts.get("query"):
+            columns = columns_of(protein, query, self.alphabet)
+            tokens, place = columns.tokens, columns.place
+            logger.info(
+                "%s of %s residues of %s stand in the %s columns of the family of %s, %.0f %% identical",
+                f"{(place >= 0).sum():,}", f"{len(place):,}", protein.name, f"{len(tokens):,}", query["name"],
+                100 * columns.identity,
+            )  # fmt: skip
+        process = self.recipe.process
+        return MutantScorer(
+            self.denoise, tokens, self.alphabet, self.context, settings, place=place,
+            reads_visible=getattr(process, "reads_visible", False), seed=seed, batch_tokens=self.batch_tokens,
+        )  # fmt: skip
 
     def sample_records(
         self,

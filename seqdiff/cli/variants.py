@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seqdiff.cli import mutations as of_proteins
 from seqdiff.cli import options, results, variant_lines, variant_runs
 from seqdiff.errors import UsageError
 
@@ -18,8 +19,18 @@ METHODS = ("auto", "marginal", "chain", "elbo")
 
 
 def command(
-    fasta: Annotated[str, typer.Option("--fasta", help="The reference the variants are of: FASTA, plain or gzip.")],
+    fasta: Annotated[
+        str,
+        typer.Option("--fasta", help="The reference the variants are of, or the wild type of the mutations: FASTA."),
+    ],
     vcf: Annotated[str | None, typer.Option("--vcf", help="VCF, plain, gzip or bgzip; - is stdin.")] = None,
+    mutations: Annotated[
+        str | None,
+        typer.Option(
+            "--mutations",
+            help="Of a protein: a table as ProteinGym has it, with a column mutant (A24G:K30R) or mutated_sequence.",
+        ),
+    ] = None,
     saturate: Annotated[
         str | None,
         typer.Option("--saturate", help="Score every substitution of NAME:START-END (1-based), or of a BED file."),
@@ -28,26 +39,48 @@ def command(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="x.vcf.gz (bgzip, with its index), x.vcf, x.tsv or x.tsv.gz; default and -: stdout."
+            "-o",
+            "--output",
+            help="x.vcf.gz (bgzip, with its index), x.vcf, x.tsv or x.tsv.gz, of proteins x.tsv or x.csv, also .gz; "
+            "default and -: stdout.",
         ),
     ] = None,
     check_ref: Annotated[
         str | None,
         typer.Option(
-            "--check-ref", help="Where REF is not what the FASTA has: error (default), warn (no score) or exclude."
+            "--check-ref",
+            help="Where the FASTA has another letter than REF: error (default), warn (no score) or exclude.",
         ),
     ] = None,
     haplotypes: Annotated[
         bool, typer.Option("--haplotypes", help="Score phased variants of a window together; the output is a table.")
     ] = False,
     method: Annotated[
-        str, typer.Option("--method", help="auto, marginal (single substitutions), chain (all) or elbo (everything).")
+        str,
+        typer.Option(
+            "--method",
+            help="auto, marginal (single substitutions), chain (all) or elbo (everything); of proteins: auto, "
+            "wt-marginal, masked-marginal, masked-marginal-single, chain or elbo.",
+        ),
     ] = "auto",
     orders: Annotated[
         int | None, typer.Option("--orders", min=2, help="Random orders of a chain rule, on each strand; default 4.")
     ] = None,
     draws: Annotated[
-        int | None, typer.Option("--draws", min=8, help="Random masks of a bound, default 16: more, smaller error.")
+        int | None,
+        typer.Option("--draws", min=8, help="Random masks of a bound: more, smaller error; 16, of proteins 32."),
+    ] = None,
+    record: Annotated[
+        str | None, typer.Option("--record", help="With --mutations: which record of the FASTA is the wild type.")
+    ] = None,
+    first_residue: Annotated[
+        int | None, typer.Option("--first-residue", help="The number of the protein's first residue; default 1.")
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option("--column", help="Which column of --mutations has them; default: mutant.")
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help="With --mutations: goes before the names of the new columns.")
     ] = None,
     clip: Annotated[bool, typer.Option("--clip", help="With --saturate: cut spans that run past a contig.")] = False,
     figure: Annotated[
@@ -59,30 +92,49 @@ def command(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Score variants: how much more or less probable each allele makes the genome, log p(ALT) - log p(REF) in nats.
+    """Score variants: how much more or less probable each makes a sequence, log p(variant) - log p(reference) in nats.
 
-    A single substitution is scored by the masked marginal at its site, several bases by the chain rule, insertions and
-    deletions by the difference of two bounds, with its standard error. The VCF comes out as it went in, with INFO
+    DNA: a single substitution is scored by the masked marginal at its site, several bases by the chain rule, insertions
+    and deletions by the difference of two bounds, with its standard error. The VCF comes out as it went in, with INFO
     fields SEQDIFF_LLR, _SE, _METHOD and _CONTEXT; what has no score (symbolic alleles, *, N, ...) has . and _REASON.
     Every base that an allele adds costs about 1.3 nats by itself: rank variants among those of one change of length.
 
+    Proteins: --mutations is a table, which comes out as it went in with columns llr, se, method, llr_per_residue
+    (log p / length of the mutant less that of the wild type: for ranking mutants of several lengths) and reason, why
+    there is no score. Every residue named is checked with the wild type. Mutations may also be written as p.Ala24Gly,
+    A24del, A24_K26del, K23_A24insGS, A24delinsGS, A24dup or WT.
+
+    Example: seqdiff variants --mutations assay.csv --fasta wt.fa --first-residue 24 --model runs/family -o scored.tsv
     Example: seqdiff variants --vcf calls.vcf.gz --fasta hg38.fa -o scored.vcf.gz
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     options.one_of("--check-ref", check_ref or CHECKS[0], CHECKS)
-    options.one_of("--method", method, METHODS)
-    kind = _kind(output, saturate is not None or haplotypes)
-    _agree(vcf, saturate, output, haplotypes, kind, clip, figure, check_ref)
-    _used(method, saturate is not None, orders, draws)
-    check_ref = check_ref or CHECKS[0]
-    results.require_own("-o", None if str(output) == "-" else output, fasta, saturate)
-    results.require_own("--figure", figure, output, fasta, saturate)
+    options.one_of("--method", method, tuple(dict.fromkeys(METHODS + of_proteins.METHODS)))
+    _agree(vcf, mutations, saturate, haplotypes, clip, figure, check_ref)
+    results.require_own("-o", None if str(output) == "-" else output, fasta, saturate, mutations)
+    results.require_own("--figure", figure, output, fasta, saturate, mutations)
+    of_protein = {"--record": record, "--first-residue": first_residue, "--column": column, "--prefix": prefix}
+    request = of_proteins.Request(
+        fasta, mutations, saturate, output, figure, method, orders, draws, check_ref, *of_protein.values(), seed, quiet
+    )
     from seqdiff import model as models
+
+    if mutations is not None:
+        request.check()
+        return of_proteins.score_table(models.load(model, device), request)
+    if saturate is None:
+        _of_dna(of_protein, method, output, haplotypes, False, orders, draws)
+    loaded = models.load(model, device)
+    if saturate is not None and not loaded.alphabet.complementary:
+        _only_with_a_table(column, clip)
+        request.check()
+        return of_proteins.saturate(loaded, request)
+    kind = _of_dna(of_protein, method, output, haplotypes, saturate is not None, orders, draws)
+    check_ref = check_ref or CHECKS[0]
     from seqdiff.data.genome import Genome
     from seqdiff.data.source import size_of
 
     settings = _settings(method, orders, draws)
-    loaded = models.load(model, device)
     if not loaded.alphabet.complementary:
         raise UsageError(f"{model} was trained on {loaded.alphabet.name}: variants of a VCF are of DNA")
     with options.progress("index", "byte", quiet, size_of(fasta)) as advance:
@@ -111,28 +163,53 @@ def _kind(output: Path | None, table: bool) -> str:
 
 def _agree(
     vcf: str | None,
+    mutations: str | None,
     saturate: str | None,
-    output: Path | None,
     haplotypes: bool,
-    kind: str,
     clip: bool,
     figure: Path | None,
     check_ref: str | None,
 ) -> None:
     """Refuses options that make no sense together."""
-    if (vcf is None) == (saturate is None):
-        raise UsageError("give --vcf FILE, or --saturate REGION: one of them")
-    if haplotypes and saturate is not None:
-        raise UsageError("--haplotypes: haplotypes are read from the samples of a --vcf, not with --saturate")
-    if haplotypes and kind == "vcf":
-        raise UsageError(f"--haplotypes -o {output}: a haplotype is no line of a VCF; name the output .tsv")
-    for option, given in (("--clip", clip), ("--figure", figure)):
-        if given and saturate is None:
-            raise UsageError(f"{option}: it belongs to --saturate")
-    if check_ref and vcf is None:
-        raise UsageError("--check-ref: it is of the REF of a --vcf")
+    if [vcf, mutations, saturate].count(None) != 2:
+        raise UsageError("give --vcf FILE, --mutations FILE or --saturate REGION: one of them")
+    if haplotypes and vcf is None:
+        raise UsageError("--haplotypes: haplotypes are read from the samples of a --vcf")
+    if clip and saturate is None:
+        raise UsageError("--clip: it belongs to --saturate")
+    if figure and vcf is not None:
+        raise UsageError("--figure: it belongs to --saturate and --mutations")
+    if check_ref and saturate is not None:
+        raise UsageError("--check-ref: it is of the REF of a --vcf, or the residues that --mutations name")
     if figure and figure.suffix.lower() != ".png":
         raise UsageError(f"--figure {figure}: a file that ends in .png")
+
+
+def _of_dna(
+    of_protein: dict[str, object],
+    method: str,
+    output: Path | None,
+    haplotypes: bool,
+    saturate: bool,
+    orders: int | None,
+    draws: int | None,
+) -> str:
+    """Refuses what is for proteins; the kind of output."""
+    for option, value in of_protein.items():
+        if value is not None:
+            raise UsageError(f"{option}: it belongs to --mutations, of a protein")
+    options.one_of("--method", method, METHODS)
+    kind = _kind(output, saturate or haplotypes)
+    if haplotypes and kind == "vcf":
+        raise UsageError(f"--haplotypes -o {output}: a haplotype is no line of a VCF; name the output .tsv")
+    _used(method, saturate, orders, draws)
+    return kind
+
+
+def _only_with_a_table(column: str | None, clip: bool) -> None:
+    for option, given in (("--column", column is not None), ("--clip", clip)):
+        if given:
+            raise UsageError(f"{option}: it changes nothing with --saturate of a protein")
 
 
 def _used(method: str, saturate: bool, orders: int | None, draws: int | None) -> None:

@@ -270,13 +270,13 @@ def test_saturation_of_a_bed_is_a_sorted_vcf_with_an_index(files):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give --vcf FILE, or --saturate"),
+        ([], "give --vcf FILE, --mutations FILE or --saturate"),
         (["--vcf", "in.vcf", "--saturate", "chr1"], "one of them"),
         (["--vcf", "in.vcf", "-o", "out.bcf"], "name it .vcf.gz, .vcf, .tsv"),
         (["--vcf", "in.vcf", "-o", "out"], "name it .vcf.gz, .vcf, .tsv"),
         (["--vcf", "in.vcf", "-o", "out.vcf.GZ"], "name it .vcf.gz, .vcf, .tsv"),
         (["--vcf", "in.vcf", "--haplotypes", "-o", "out.vcf"], "name the output .tsv"),
-        (["--saturate", "chr1", "--haplotypes"], "not with --saturate"),
+        (["--saturate", "chr1", "--haplotypes"], "from the samples of a --vcf"),
         (["--vcf", "in.vcf", "--figure", "a.png"], "--figure: it belongs to --saturate"),
         (["--vcf", "in.vcf", "--clip"], "--clip: it belongs to --saturate"),
         (["--saturate", "chr1", "--figure", "a.pdf"], "ends in .png"),

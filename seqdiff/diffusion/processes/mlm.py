@@ -54,6 +54,11 @@ class Mlm(Config):
         return False
 
     @property
+    def reads_visible(self) -> bool:
+        """Whether the network learns to answer at letters that it sees: those selected that are left as they were."""
+        return self.masked + self.random < 1
+
+    @property
     def bounds_likelihood(self) -> bool:
         """Whether the loss is, on average, an upper bound on -log p: it is not."""
         return False
