@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from seqdiff import devices
@@ -34,6 +35,7 @@ from seqdiff.inference import infill, score, variants
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
 from seqdiff.inference.columns import columns_of
 from seqdiff.inference.design import PARTICLES, Design
+from seqdiff.inference.embed import Embedded, States, Strand, embed
 from seqdiff.inference.filled import Infilled
 from seqdiff.inference.known import Known
 from seqdiff.inference.mutations import MutantScorer, MutationEffect, MutationScorer
@@ -275,6 +277,33 @@ class Model:
     def sample(self, count: int, length: int, sampler: SamplerConfig | None = None, *, seed: int = 0) -> list[str]:
         """`count` new sequences of `length` letters."""
         return [r.record.sequence.decode() for r in self.sample_records([length] * count, sampler, seed=seed)]
+
+    def embed(self, sequences: Iterable[str]) -> Float32[np.ndarray, "N D"]:
+        """The mean hidden state of each sequence over its known letters; see `seqdiff.inference.embed`."""
+        vectors = [row.vector for row in self.embed_records(_records(sequences))]
+        return np.stack(vectors) if vectors else np.empty((0, self.states().width), np.float32)
+
+    def embed_records(
+        self,
+        records: Iterable[Record],
+        *,
+        window: int | None = None,
+        stride: int | None = None,
+        strand: Strand = "both",
+        source: str = "input",
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Embedded]:
+        """The mean state of each record from a file, or of each of its windows, in their order."""
+        return embed(
+            self._checked(records, source), self.states(strand), self.context,
+            window=window, stride=stride, batch_tokens=self.batch_tokens, progress=progress,
+        )  # fmt: skip
+
+    def states(self, strand: Strand = "both") -> States:
+        """What gives the network's hidden states. Raises UsageError for a guided model, which is two networks."""
+        if not isinstance(self.denoise, Frozen):
+            raise UsageError("a guided model is two networks, with no states of its own: embed with one of them")
+        return States(self.denoise.network, self.alphabet, self.device, strand=strand)
 
     def _checked(self, records: Iterable[Record], source: str) -> Iterator[Record]:
         for record in records:

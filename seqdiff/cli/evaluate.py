@@ -40,6 +40,20 @@ def command(
     check_ref: Annotated[
         str | None, typer.Option("--check-ref", help="variants: records of another REF: error, warn or exclude.")
     ] = None,
+    train: Annotated[Path | None, typer.Option("--train", help="probe: rows to learn from, CSV or TSV.")] = None,
+    test: Annotated[Path | None, typer.Option("--test", help="probe: rows to be judged on.")] = None,
+    dev: Annotated[
+        Path | None, typer.Option("--dev", help="probe: rows to choose the penalty on; default: cross-validation.")
+    ] = None,
+    sequence_column: Annotated[
+        str | None, typer.Option("--sequence-column", help="probe: where sequences are, default: sequence.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", help="probe: where labels are, default: label.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="probe: classification or regression; default: told from the labels.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all questions' draws.")] = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -55,14 +69,16 @@ def command(
     stood there, bits, distance of k-mers) and variants (AUROC and AUPRC of telling positive from negative variants by
     -LLR, the log-likelihood ratio of alternate to reference allele, by class of variant and with 95 % intervals). A
     condition on INFO, ID, QUAL or FILTER is KEY, or KEY and a value with < <= > >= == or != between; && joins
-    conditions. Alleles that are both positive and negative, or neither, are left out.
+    conditions. Alleles that are both positive and negative, or neither, are left out. And probe (what the embeddings
+    know of the labels of --train and --test: accuracy, MCC, F1, AUROC or correlations of a linear model, beside one
+    of k-mer counts).
 
     Example: seqdiff evaluate runs/demo likelihood -o evaluation.json --figures figures
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     from seqdiff import model as models
     from seqdiff.checkpoint import RunFolder
-    from seqdiff.evaluate import DEFAULT, QUESTIONS
+    from seqdiff.evaluate import DEFAULT, QUESTIONS, WITHOUT_DATA
     from seqdiff.report import figures as drawing
 
     if run is not None and str(run) in QUESTIONS and not run.is_dir():
@@ -73,30 +89,37 @@ def command(
     changes = _changes(settings or [], tuple(QUESTIONS))
     if unasked := changes.keys() - set(names):
         raise UsageError(f"--set {unasked.pop()}...: that question is not asked")
-    files = {"vcf": vcf, "fasta": fasta, "positive": positive, "negative": negative, "label": label,
-             "check_ref": check_ref}  # fmt: skip
-    for setting, value in files.items():
-        if value is not None:
-            option = "--" + setting.replace("_", "-")
-            if "variants" not in names:
-                raise UsageError(f"{option} is for the question variants, which is not asked")
-            if setting in changes.setdefault("variants", {}):
-                raise UsageError(f"{option} and --set variants.{setting}: give one of them")
-            changes["variants"][setting] = value
+    given = {
+        "variants": {"vcf": vcf, "fasta": fasta, "positive": positive, "negative": negative, "label": label,
+                     "check_ref": check_ref},
+        "probe": {"train": train, "test": test, "dev": dev, "sequence_column": sequence_column,
+                  "label_column": label_column, "task": task},
+    }  # fmt: skip
+    for owner, files in given.items():
+        for setting, value in files.items():
+            if value is not None:
+                option = "--" + setting.replace("_", "-")
+                if owner not in names:
+                    raise UsageError(f"{option} is for the question {owner}, which is not asked")
+                if setting in changes.setdefault(owner, {}):
+                    raise UsageError(f"{option} and --set {owner}.{setting}: give one of them")
+                changes[owner][setting] = value
     if check_ref is not None:
         options.one_of("--check-ref", check_ref, ("error", "warn", "exclude"))
+    if task is not None:
+        options.one_of("--task", task, ("classification", "regression"))
     common = {} if seed is None else {"seed": seed}
     asked = [_question(QUESTIONS, name, common | changes.get(name, {})) for name in names]
-    if "variants" in names:
-        asked[names.index("variants")].check()  # before the other questions take their time
+    for name in given.keys() & set(names):
+        asked[names.index(name)].check()  # before the other questions take their time
     model = models.load(run, device)
-    data = model.recipe.data.open()
-    if model.provenance.data_checksum not in ("", data.checksum):
+    data = model.recipe.data.open() if set(names) - set(WITHOUT_DATA) else None
+    if data and model.provenance.data_checksum not in ("", data.checksum):
         raise DataError(
             f"{data.source}: not the data (or not the splits) that this model was trained on, so what is held out "
             "here may have been trained on there; give evaluate the run's own data"
         )
-    doubts = model.provenance.doubts(data.checksum)
+    doubts = model.provenance.doubts(data.checksum) if data else []
     for doubt in doubts:
         models.logger.warning("%s: what is held out here may be known to it, so these numbers may flatter it", doubt)
     answers: dict[str, Any] = {}
@@ -112,7 +135,8 @@ def command(
     if output:
         from seqdiff.data.output import Output
 
-        header = {"model": str(run) if run else "shipped", "recipe": model.recipe.name, "data": data.source}
+        header = {"model": str(run) if run else "shipped", "recipe": model.recipe.name}
+        header |= {"data": data.source} if data else {}
         header |= {"doubts": doubts} if doubts else {}
         with Output(output) as out:
             out.write((json.dumps(header | {"answers": answers}, indent=2) + "\n").encode())

@@ -12,11 +12,14 @@ from seqdiff.config import members
 from seqdiff.evaluate.answer import Answer, Progress, Table
 from seqdiff.evaluate.calibration import Calibration
 from seqdiff.evaluate.likelihood import Likelihood
+from seqdiff.evaluate.probe import Probe
 from seqdiff.evaluate.recovery import Recovery
 from seqdiff.evaluate.samplers import Samplers
 from seqdiff.evaluate.variants import Variants
 
-QuestionConfig = Annotated[Likelihood | Recovery | Calibration | Samplers | Variants, Field(discriminator="question")]
+QuestionConfig = Annotated[
+    Likelihood | Recovery | Calibration | Samplers | Variants | Probe, Field(discriminator="question")
+]
 """Any question."""
 
 QUESTIONS = members(QuestionConfig, "question")
@@ -25,12 +28,17 @@ QUESTIONS = members(QuestionConfig, "question")
 DEFAULT = ("likelihood", "recovery", "calibration")
 """The questions that are asked where none is named: those that need no more than the run, in minutes."""
 
+WITHOUT_DATA = ("probe",)
+"""Those that ask nothing of the data that the model was trained on, which need not be there."""
+
 __all__ = [
     "DEFAULT",
     "QUESTIONS",
+    "WITHOUT_DATA",
     "Answer",
     "Calibration",
     "Likelihood",
+    "Probe",
     "Progress",
     "QuestionConfig",
     "Recovery",

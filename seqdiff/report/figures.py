@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
+from seqdiff.report.probe import probe_figure
 from seqdiff.report.samplers import samplers_figure
 from seqdiff.report.style import FLOOR, GREEN, GREY, INK, MODEL, PALE, RIVAL, errors, figure, key_above
 
@@ -187,6 +188,7 @@ FIGURES = {
     "calibration": calibration_figure,
     "samplers": samplers_figure,
     "variants": variants_figure,
+    "probe": probe_figure,
 }
 """By question."""
 

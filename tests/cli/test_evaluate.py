@@ -78,6 +78,9 @@ def test_variants_from_files_to_json_table_and_figure(files, tmp_path):
         (("variants", "--vcf", "x.vcf", "--fasta", "x.fa"), "variants: say what is positive and what negative"),
         (("variants", "--label", "BAD", "--set", "variants.label=GOOD"), "--label and --set variants.label: give one"),
         (("variants", "--check-ref", "maybe"), "--check-ref maybe: choose one of error, warn, exclude"),
+        (("likelihood", "--train", "x.csv"), "--train is for the question probe, which is not asked"),
+        (("probe", "--train", "x.csv"), "probe: give --test"),
+        (("probe", "--task", "guessing"), "--task guessing: choose one of classification, regression"),
         (("odd",), "question odd: choose one of likelihood, recovery, calibration, "),
     ],
 )
@@ -90,6 +93,28 @@ def test_a_question_without_a_run_is_asked_of_the_model_that_ships(tmp_path, mon
     assert fails("variants").endswith("variants: give --vcf")
     (tmp_path / "variants").mkdir()
     assert "variants: no run directory" in fails("variants")
+
+
+def test_a_probe_needs_two_tables_and_not_the_models_data(tmp_path, monkeypatch):
+    monkeypatch.setattr("seqdiff.modalities.dna.Dna.open", lambda self: pytest.fail("the data is not needed"))
+    rng = np.random.default_rng(0)
+    for name, rows in (("train.csv", 60), ("test.csv", 20)):
+        texts = ["".join(rng.choice(list("ACGT"), 30, p=[p, 0.5 - p, 0.5 - p, p])) for p in [0.15, 0.35] * (rows // 2)]
+        lines = [f"{i},{text},{['rich', 'poor'][i % 2]}" for i, text in enumerate(texts)]
+        (tmp_path / name).write_text("id,dna,gc\n" + "\n".join(lines) + "\n")
+    result = run(
+        "probe", "--train", tmp_path / "train.csv", "--test", tmp_path / "test.csv", "--sequence-column", "dna",
+        "--label-column", "gc", "-o", tmp_path / "e.json", "--figures", tmp_path, "--set", "probe.resamples=100",
+        "--set", "probe.kmers=[1,2]", "-q",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    answer = json.loads((tmp_path / "e.json").read_text())["answers"]["probe"]
+    assert answer["results"]["embeddings"]["accuracy"]["value"] > 0.8
+    assert answer["rows"] == {"train": 60, "test": 20}
+    assert "embeddings" in result.stdout
+    assert (tmp_path / "probe.png").read_bytes().startswith(b"\x89PNG")
+    said = fails("probe", "--train", tmp_path / "none.csv", "--test", tmp_path / "test.csv", code=1)
+    assert "none.csv" in said
 
 
 def test_bad_files_are_refused_before_other_questions_are_asked(files, tmp_path):

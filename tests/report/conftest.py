@@ -14,6 +14,7 @@ def summaries() -> dict[str, dict]:
         "calibration": calibration(),
         "variants": variants(),
         "samplers": samplers(),
+        "probe": probe(),
     }
 
 
@@ -93,6 +94,16 @@ def variants() -> dict:
         {"class": "deletion", "positives": 3, "negatives": 40, "judged": False},
     ]  # fmt: skip
     return {"question": "variants", "markov_order": 9, "classes": classes}
+
+
+def probe() -> dict:
+    def row(*values: float) -> dict:
+        names = ("accuracy", "mcc", "f1", "auroc")
+        return {n: {"value": v, "low": v - 0.04, "high": v + 0.03} for n, v in zip(names, values, strict=True)}
+
+    results = {"embeddings": row(0.7, 0.4, 0.69, 0.77), "k-mers": row(0.75, 0.5, 0.75, 0.83)}
+    return {"question": "probe", "task": "classification", "rows": {"train": 4904, "test": 613},
+            "chosen": {"k-mers": {"k": 4}}, "results": results}  # fmt: skip
 
 
 def samplers() -> dict:
