@@ -62,6 +62,11 @@ def reach(denoise: Denoise) -> int | None:
     return _says(denoise, "reach")
 
 
+def learned(denoise: Denoise) -> Any:
+    """What the process has learned besides the network, `denoise.learned`; None where it learns nothing."""
+    return _says(denoise, "learned")
+
+
 def _says(denoise: Denoise, claim: str) -> Any:
     """What the network says of itself, looked for inside wrappers; None where it says nothing."""
     network = denoise
