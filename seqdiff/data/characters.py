@@ -5,6 +5,7 @@ of every text is U+FFFD, Unicode's own sign for a character that nobody knows. A
 read as unknown as well: context that is not scored, and that stays as it is where a text is written back.
 """
 
+import itertools
 import string
 from dataclasses import dataclass
 from functools import cached_property
@@ -123,7 +124,7 @@ class Bytes(Characters):
     def decode(self, tokens: np.ndarray) -> bytes:
         tokens = np.asarray(tokens)
         edges = [-1, *np.flatnonzero(tokens == self.mask).tolist(), len(tokens)]
-        known = (tokens[low + 1 : high].astype(np.uint8).tobytes() for low, high in zip(edges, edges[1:], strict=False))
+        known = (tokens[low + 1 : high].astype(np.uint8).tobytes() for low, high in itertools.pairwise(edges))
         return _MARK.tobytes().join(known)
 
     def first_invalid(self, text: bytes) -> int | None:

@@ -87,7 +87,7 @@ def test_what_is_not_utf8_is_invalid_and_no_character_is():
 
 @pytest.mark.parametrize("characters", ["abca", "ab" + UNKNOWN, "a\ud800"])
 def test_characters_that_make_no_alphabet(characters):
-    with pytest.raises(ValueError, match="comes twice|is no character"):
+    with pytest.raises(ValueError, match=r"comes twice|is no character"):
         Characters.of(characters)
 
 
