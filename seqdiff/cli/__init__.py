@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqdiff import __version__
-from seqdiff.cli import doctor, evaluate, genomes, import_, infill, sample, score, train, variants
+from seqdiff.cli import doctor, embed, evaluate, genomes, import_, infill, sample, score, train, variants
 from seqdiff.errors import SeqdiffError
 from seqdiff.files import explain
 
@@ -72,6 +72,7 @@ app.command("infill")(guarded(infill.command))
 app.command("score")(guarded(score.command))
 app.command("variants")(guarded(variants.command))
 app.command("sample")(guarded(sample.command))
+app.command("embed")(guarded(embed.command))
 app.command("evaluate")(guarded(evaluate.command))
 app.command("import")(guarded(import_.command))
 app.command("doctor")(guarded(doctor.command))

@@ -1,0 +1,158 @@
+"""seqdiff embed"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqdiff import __version__
+from seqdiff.cli import inputs, options, results
+from seqdiff.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqdiff.data.fasta import Record
+    from seqdiff.data.vectors import VectorFile
+    from seqdiff.model import Model
+
+PER = ("mean", "residue", "window")
+
+
+def command(
+    fasta: options.Fasta,
+    model: options.ModelRun = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A file that ends in .npz or .parquet; needed.")
+    ] = None,
+    per: Annotated[
+        str | None, typer.Option("--per", help="A vector for each record (mean, the default), residue or window.")
+    ] = None,
+    window: Annotated[
+        int | None, typer.Option("--window", min=1, help="Letters of a window; a mean vector for each.")
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option("--stride", min=1, help="Letters from window to window; default: one after another.")
+    ] = None,
+    strand: Annotated[
+        str, typer.Option("--strand", help="DNA: the mean of both strands, or forward, the one that is written.")
+    ] = "both",
+    duplicates: Annotated[
+        str,
+        typer.Option("--duplicates", help="Records of the same name: error, first (keep it), rename or keep (all)."),
+    ] = "error",
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Embed sequences: what the network knows of each record, of each of its letters, or of windows of it.
+
+    A letter's vector is the network's last hidden state there; a record's or window's is the mean over its known
+    letters, and NaN without one. For DNA the reverse complement has the same vectors, those of its residues in
+    reverse order. Records longer than the model's context are read in overlapping windows.
+
+    The .npz has embeddings (a row a vector), names, lengths, offsets (rows offsets[i] to offsets[i + 1] are of record
+    i), known (letters in the mean), start and end (of windows, from 1, both included) and metadata (JSON). The .parquet
+    has a row a vector: name, length, position or start and end (from 1), embedding. Memory does not grow with the file,
+    but by what it takes to know names again (--duplicates keep does without).
+
+    Example: seqdiff embed --fasta sequences.fa --model runs/demo -o embeddings.npz
+    """
+    options.start(threads=threads, quiet=quiet, verbose=verbose)
+    per = options.one_of("--per", per or ("window" if window else "mean"), PER)
+    options.one_of("--strand", strand, ("both", "forward"))
+    options.one_of("--duplicates", duplicates, ("error", "first", "rename", "keep"))
+    if (window is not None) != (per == "window"):
+        raise UsageError("--per window needs --window LENGTH" if window is None else f"--window: not with --per {per}")
+    if stride is not None and (window is None or stride > window):
+        raise UsageError(f"--stride {stride}: it is for --window, and at most as long")
+    if output is None or str(output) == "-":
+        raise UsageError("embeddings need a file of their own: -o FILE.npz or -o FILE.parquet")
+    results.require_own("-o", output, fasta)
+    from seqdiff import model as models
+    from seqdiff.data.fasta import read_records
+    from seqdiff.data.vectors import require_format, writing
+
+    require_format(output)
+    loaded = models.load(model, device)
+    states = loaded.states(strand)
+    size = _Size(window, window if stride is None else stride)
+    with inputs.checked(fasta, loaded.alphabet, duplicates, spool=True, look=size.add) as (path, lengths):
+        lengths.clear()
+        rows = {"mean": size.records, "window": size.windows, "residue": size.letters}[per]
+        records = read_records(path, duplicates=duplicates)
+        about = _about(loaded, model or models.SHIPPED, per=per, strand=strand, window=window, stride=stride)
+        unit = loaded.alphabet.unit
+        with (
+            options.progress("embed", unit, quiet, size.letters or None) as advance,
+            writing(output, rows=rows, records=size.records, width=states.width, longest_name=size.longest,
+                    metadata=about) as out,
+        ):  # fmt: skip
+            if per == "residue":
+                _residues(loaded, records, states, out, fasta, advance)
+                unknown = 0
+            else:
+                found = loaded.embed_records(
+                    records, window=window, stride=stride, strand=strand, source=fasta, progress=advance
+                )
+                unknown = _means(found, out, per)
+    if unknown:
+        models.logger.warning("%s of %s vectors are NaN: no letter there is known", f"{unknown:,}", f"{rows:,}")
+    models.logger.info("%s vectors of %s numbers in %s", f"{rows:,}", f"{states.width:,}", output)
+
+
+class _Size:
+    """How much there is, counted while the letters are checked."""
+
+    def __init__(self, window: int | None, stride: int | None):
+        self.window, self.stride = window, stride
+        self.records = self.letters = self.windows = self.longest = 0
+
+    def add(self, record: "Record") -> None:
+        length = len(record.sequence)
+        self.records += 1
+        self.letters += length
+        self.longest = max(self.longest, len(record.name))
+        if self.window is not None:
+            self.windows += 1 + max(0, -(-(length - self.window) // self.stride))
+
+
+def _means(found: Any, out: "VectorFile", per: str) -> int:
+    """Writes the mean vectors; how many are NaN."""
+    import numpy as np
+
+    number, unknown = -1, 0
+    for row in found:
+        if row.number != number:
+            number = row.number
+            out.record(row.name, row.length)
+        place = {"start": np.array([row.start + 1]), "end": np.array([row.end])} if per == "window" else {}
+        out.rows(row.vector[None], known=np.array([row.known]), **place)
+        unknown += not row.known
+    return unknown
+
+
+def _residues(loaded: "Model", records: Any, states: Any, out: "VectorFile", source: str, advance: Any) -> None:
+    import numpy as np
+
+    from seqdiff.data.fasta import accepted
+    from seqdiff.inference.embed import stretches
+
+    number = -1
+    checked = (accepted(record, loaded.alphabet, source) for record in records)
+    for part in stretches(checked, states, loaded.context, batch_tokens=loaded.batch_tokens, progress=advance):
+        if part.number != number:
+            number = part.number
+            out.record(part.record.name, len(part.record.sequence))
+        out.rows(part.states, position=np.arange(part.first + 1, part.first + 1 + len(part.states)))
+
+
+def _about(loaded: "Model", run: Path, **settings: Any) -> dict[str, Any]:
+    from seqdiff.checkpoint import RunFolder
+    from seqdiff.files import checksum
+
+    return {
+        "written_by": f"seqdiff {__version__}", "model": loaded.recipe.name, "run": run.name,
+        "weights": checksum(RunFolder(run).weights_file), "trained_on": loaded.provenance.data,
+        "alphabet": loaded.alphabet.name, "context": loaded.context,
+        **{name: value for name, value in settings.items() if value is not None},
+    }  # fmt: skip
