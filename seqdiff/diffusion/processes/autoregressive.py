@@ -6,7 +6,6 @@ this scale Nguyen et al. 2023, arXiv:2306.15794).
 
 from typing import Literal
 
-import torch
 from torch.nn import functional as F
 
 from seqdiff.config import Config
