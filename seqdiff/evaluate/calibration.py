@@ -3,10 +3,12 @@
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float64, Int
 from pydantic import Field
 
 from seqdiff.config import Config
+from seqdiff.diffusion.likelihood.passes import scattered
 from seqdiff.evaluate import heldout
 from seqdiff.evaluate.answer import Answer, Progress, Table, silent
 from seqdiff.evaluate.statistics import Estimate, ratio
@@ -33,15 +35,16 @@ class Calibration(Config):
     def ask(self, model: heldout.Asked, data: heldout.HeldOut, progress: Progress = silent) -> Answer:
         """Masks exactly k known letters of each window, k stratified over 1..n."""
         items = heldout.draw(data.test, self.bases, self.seed)
-        tokens = data.test.batch(items).tokens.numpy()
+        tokens, unit = heldout.tokens(data.test, items), heldout.units(data.test, items)
         hidden, rate = self._masks(tokens, model.alphabet.size)
         forecasts, hits = [], []
         for part, probabilities in heldout.marginals(model, np.where(hidden, model.alphabet.mask, tokens)):
-            forecasts.append(probabilities[hidden[part]])
+            here = hidden[part, : probabilities.shape[1]]
+            forecasts.append(probabilities[here])
             hits.append(tokens[part][hidden[part]])
             progress(min(1.0, part.stop / len(tokens)))
         row = np.nonzero(hidden)[0]
-        summary = self._summary(np.concatenate(forecasts), np.concatenate(hits), row, rate)
+        summary = self._summary(np.concatenate(forecasts), np.concatenate(hits), row, rate, unit)
         summary = {
             "question": self.question,
             "settings": self.model_dump(),
@@ -50,14 +53,14 @@ class Calibration(Config):
             "window_length": tokens.shape[1],
             "sites": len(row),
         } | summary
-        return Answer(self.question, summary, _table(summary))
+        return Answer(self.question, summary, _table(summary, heldout.described(data.test, items)))
 
     def _masks(
         self, tokens: Int[np.ndarray, "N L"], symbols: int
     ) -> tuple[Bool[np.ndarray, "N L"], Float64[np.ndarray, "N"]]:
         """Which letters are masked, and the share of the known ones that this is."""
-        streams = Streams.of(self.seed, heldout.names(tokens))
-        rank = streams.rand(tokens.shape[1]).numpy()
+        scored = torch.from_numpy(tokens < symbols)
+        rank = scattered(Streams.of(self.seed, heldout.names(tokens, symbols + 1)), scored, 1)[:, 0].numpy()
         rank[tokens >= symbols] = 2.0
         known = (tokens < symbols).sum(-1)
         rng = np.random.Generator(np.random.Philox(seed_of(self.seed, "mask rates")))
@@ -72,13 +75,14 @@ class Calibration(Config):
         letters: Int[np.ndarray, "S"],
         row: Int[np.ndarray, "S"],
         rate: Float64[np.ndarray, "N"],
+        unit: Int[np.ndarray, "N"],
     ) -> dict[str, Any]:
         hit = np.eye(forecast.shape[1])[letters]
-        windows = len(rate)
+        windows = int(unit.max()) + 1
 
         def by_window(value: Float64[np.ndarray, "S"], chosen: Bool[np.ndarray, "S"]) -> Estimate:
-            rows = row[chosen]
-            return ratio(np.bincount(rows, value[chosen], windows), np.bincount(rows, minlength=windows))
+            groups = unit[row[chosen]]
+            return ratio(np.bincount(groups, value[chosen]), np.bincount(groups))
 
         with np.errstate(divide="ignore"):
             loss = -np.log2(np.take_along_axis(forecast, letters[:, None], -1)[:, 0])
@@ -110,7 +114,7 @@ class Calibration(Config):
             "brier_of_frequencies": float(1 - np.square(frequency).sum()),
             "log_loss": by_window(loss, everywhere).of("value"),
             "mask_rates": quarters,
-            "reliability": _reliability(forecast, hit, row, windows, self.bins),
+            "reliability": _reliability(forecast, hit, unit[row], windows, self.bins),
         }
 
 
@@ -160,7 +164,7 @@ def _reliability(
     ]
 
 
-def _table(summary: dict[str, Any]) -> Table:
+def _table(summary: dict[str, Any], read: str) -> Table:
     def row(name: str, of: dict[str, Any], sites: int) -> tuple[str, ...]:
         brier, loss = (Estimate(of[what]["value"], of[what]["se"]) for what in ("brier", "log_loss"))
         return name, f"{sites:,}", f"{of['ece']:.4f}", f"{of['ece_of_noise']:.4f}", str(brier), str(loss)
@@ -168,4 +172,4 @@ def _table(summary: dict[str, Any]) -> Table:
     rows = [row(f"{q['from']:.0%} to {q['to']:.0%} masked", q, q["sites"]) for q in summary["mask_rates"]]
     rows.append(row("all", summary, summary["sites"]))
     columns = ("", "sites", "ECE", "ECE of noise", "Brier score", f"bits per {summary['unit']}")
-    return Table(f"Calibration of the marginals: {summary['windows']:,} test windows", columns, tuple(rows))
+    return Table(f"Calibration of the marginals: {read}", columns, tuple(rows))

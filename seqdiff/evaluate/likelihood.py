@@ -1,30 +1,38 @@
-"""How many bits does a held-out base cost the model, and the best Markov chain on the same windows?"""
+"""How many bits does a held-out letter cost the model, and the best Markov chain on the same sequences?"""
 
 import math
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int
 from pydantic import Field
+from torch import Tensor
 
 from seqdiff.config import Config
+from seqdiff.diffusion.categorical import lowest
+from seqdiff.diffusion.denoise import Denoise, symbols
 from seqdiff.diffusion.likelihood import Elbo
+from seqdiff.diffusion.likelihood.passes import masked_nats, scattered
 from seqdiff.evaluate import heldout
 from seqdiff.evaluate.answer import Answer, Progress, Table, silent
 from seqdiff.evaluate.markov import MarkovModel
 from seqdiff.evaluate.statistics import Estimate, ratio
 from seqdiff.streams import Streams
 
+MASKED_DRAWS = 4
+"""Masks a sequence that the masked-token perplexity is taken from."""
+
 
 class Likelihood(Config):
     """Bits a base on test windows: the diffusion bound beside Markov orders 0..`order`, window by window.
 
     The model's value is an upper bound on its cost (`seqdiff.diffusion.likelihood.elbo`), the Markov values are
-    exact. All letters of a window are scored from that window alone. Standard errors take
-    the windows as the sample (neighbours resemble one another, so for other regions of the genome they are too
-    small; the paired difference suffers least); the model's contains the Monte-Carlo error, which is also given by
-    itself. The rival in the paired difference is the order that does best on these very windows: the choice favours it.
+    exact. All letters of a window are scored from that window alone; a protein is a window, or several where it is
+    longer than the context. Standard errors take the windows as the sample (neighbours resemble one another, so for
+    other regions of the genome they are too small; the paired difference suffers least), or the clusters of proteins;
+    the model's contains the Monte-Carlo error, which is also given by itself. The rival in the paired difference is the
+    order that does best on these very windows: the choice favours it.
     """
 
     question: Literal["likelihood"] = "likelihood"
@@ -35,22 +43,44 @@ class Likelihood(Config):
     replicates: int = Field(2, ge=2)
     """Independent repetitions, from which the Monte-Carlo error comes."""
     order: int = Field(11, ge=0)
-    """Highest Markov order."""
+    """Highest Markov order; less where there are too many words of that length (4 for proteins)."""
+    masked_draws: int | None = Field(None, ge=0)
+    """Masks a window for the masked-token perplexity (`masked_tokens`), which is no bound. Default: 4 for proteins,
+    none for DNA."""
     seed: int = 0
 
     def ask(self, model: heldout.Asked, data: heldout.HeldOut, progress: Progress = silent) -> Answer:
         """Raises DataError if a split holds no known letter."""
         items = heldout.draw(data.test, self.bases, self.seed)
-        tokens = data.test.batch(items).tokens.numpy()
-        scored = (tokens < model.alphabet.size).sum(-1)
+        unit = heldout.units(data.test, items)
         chain = heldout.markov(data, self.order)
-        rivals = -chain.log_prob(tokens).sum(-1)
-        nats, se, calls = self._nats(model, tokens, progress)
+        scored, calls = np.zeros((2, len(items)), np.int64)
+        nats, se = np.zeros((2, len(items)))
+        rivals = np.zeros((chain.order + 1, len(items)))
+        extra = np.zeros((2, len(items)))
+        with_extra = (
+            MASKED_DRAWS * (not model.alphabet.complementary) if self.masked_draws is None else self.masked_draws
+        )
+        scorer = Elbo(strata=self.strata, replicates=self.replicates)
+        for part, tokens in heldout.batches(data.test, items, model.batch_tokens):
+            x, names = torch.from_numpy(tokens), heldout.names(tokens, model.alphabet.pad)
+            known = x < model.alphabet.size
+            score = scorer(model.denoise, x, known, Streams.of(self.seed, names), batch_size=len(x))
+            nats[part], se[part], calls[part] = score.nats.numpy(), score.se.numpy(), score.calls.numpy()
+            scored[part] = known.sum(-1).numpy()
+            rivals[:, part] = -chain.log_prob(tokens).sum(-1)
+            if with_extra:
+                streams = Streams.of(self.seed, [(name, "masked tokens") for name in names])
+                extra[:, part] = masked_tokens(model.denoise, x, known, streams, with_extra).numpy()
+            progress(min(1.0, part.stop / len(items)))
 
-        bits = ratio(nats / math.log(2), scored)
-        markov = [ratio(of_order / math.log(2), scored) for of_order in rivals]
+        def bits(totals: Float64[np.ndarray, "N"], counts: np.ndarray = scored) -> Estimate:
+            return ratio(np.bincount(unit, totals) / math.log(2), np.bincount(unit, counts))
+
+        own = bits(nats)
+        markov = [bits(of_order) for of_order in rivals]
         best = int(np.argmin([m.value for m in markov]))
-        difference = ratio((nats - rivals[best]) / math.log(2), scored)
+        difference = bits(nats - rivals[best])
         monte_carlo = float(np.sqrt(np.square(se).sum()) / scored.sum() / math.log(2))
         unbroken = _unbroken(chain, data) if len(items) == len(data.test) else None
         summary = {
@@ -58,10 +88,11 @@ class Likelihood(Config):
             "settings": self.model_dump(),
             "unit": model.alphabet.unit,
             "windows": len(items),
-            "window_length": tokens.shape[1],
+            "window_length": int(data.test.sizes[items].max()),
+            "sample": int(unit.max()) + 1,
             "scored": int(scored.sum()),
-            "model": bits.of("bits")
-            | {"se_monte_carlo": monte_carlo, "perplexity": 2**bits.value, "forward_passes": int(calls.max())},
+            "model": own.of("bits")
+            | {"se_monte_carlo": monte_carlo, "perplexity": 2**own.value, "forward_passes": int(calls.max())},
             "markov": [
                 {"order": k, **m.of("bits"), "unbroken": None if unbroken is None else float(unbroken[k])}
                 for k, m in enumerate(markov)
@@ -69,28 +100,31 @@ class Likelihood(Config):
             "best_markov": best,
             "difference": difference.of("bits"),
         }
-        return Answer(self.question, summary, _table(summary, markov, difference))
+        if with_extra:
+            of_masked = bits(*extra)
+            summary["masked_token"] = of_masked.of("bits") | {"perplexity": 2**of_masked.value, "draws": with_extra}
+        return Answer(self.question, summary, _table(summary, markov, difference, heldout.described(data.test, items)))
 
-    def _nats(
-        self, model: heldout.Asked, tokens: Int[np.ndarray, "N L"], progress: Progress
-    ) -> tuple[Float64[np.ndarray, "N"], Float64[np.ndarray, "N"], Int[np.ndarray, "N"]]:
-        """The bound of each window and its Monte-Carlo error, nats, and the network passes that it took."""
-        found = []
-        scorer = Elbo(strata=self.strata, replicates=self.replicates)
-        rows = max(1, model.batch_tokens // tokens.shape[1])
-        for first in range(0, len(tokens), rows):
-            part = torch.from_numpy(tokens[first : first + rows])
-            score = scorer(
-                model.denoise,
-                part,
-                part < model.alphabet.size,
-                Streams.of(self.seed, heldout.names(part.numpy())),
-                batch_size=rows,
-            )
-            found.append((score.nats.numpy(), score.se.numpy(), score.calls.numpy()))
-            progress(min(1.0, (first + rows) / len(tokens)))
-        nats, se, calls = (np.concatenate(column) for column in zip(*found, strict=True))
-        return nats, se, calls
+
+def masked_tokens(
+    denoise: Denoise, tokens: Int[Tensor, "B L"], known: Bool[Tensor, "B L"], rng: Streams, draws: int
+) -> Float64[Tensor, "2 B"]:
+    """Nats of the masked letters and their number, summed over `draws` masks of each row, t uniform in [0, 1).
+
+    The number k of masks is uniform on 1..n (stratified over the draws), and each letter masked counts once, in the
+    perplexity exp(sum nats / sum k) of EvoDiff's tables (Alamdari et al. 2023, doi:10.1101/2023.09.11.556673): masks
+    of many letters weigh most, so that it is neither a likelihood nor a bound on one.
+    """
+    n = known.sum(1)
+    totals = torch.zeros(2, len(tokens), dtype=torch.float64)
+    share = (torch.arange(draws) + rng.rand(draws)) / draws
+    keys = scattered(rng, known, draws)
+    for draw in range(draws):
+        k = torch.minimum((share[:, draw] * n).long() + 1, n)
+        masked = lowest(k, known, keys[:, draw])
+        mask = symbols(denoise, tokens)
+        totals += torch.stack([masked_nats(denoise, tokens, masked, masked, mask, tokens.device), k.double()])
+    return totals
 
 
 def _unbroken(chain: MarkovModel, data: heldout.HeldOut) -> Float64[np.ndarray, "orders"]:
@@ -102,7 +136,7 @@ def _unbroken(chain: MarkovModel, data: heldout.HeldOut) -> Float64[np.ndarray, 
     return total / count / math.log(2)
 
 
-def _table(summary: dict[str, Any], markov: list[Estimate], difference: Estimate) -> Table:
+def _table(summary: dict[str, Any], markov: list[Estimate], difference: Estimate, read: str) -> Table:
     unit, best = summary["unit"], summary["best_markov"]
     model = Estimate(summary["model"]["bits"], summary["model"]["se"])
     rows = [(f"Markov, order {k}" + (" (best)" if k == best else ""), str(m), f"{2**m.value:.3f}")
@@ -110,8 +144,8 @@ def _table(summary: dict[str, Any], markov: list[Estimate], difference: Estimate
     rows.append((f"this model (at most; Monte Carlo ± {summary['model']['se_monte_carlo']:.4f})", str(model),
                  f"{2**model.value:.3f}"))  # fmt: skip
     rows.append((f"this model minus order {best}", difference.format(sign=True), ""))
-    title = (
-        f"Held-out likelihood: {summary['scored']:,} {unit}s in {summary['windows']:,} test windows "
-        f"of {summary['window_length']:,}"
-    )
+    if extra := summary.get("masked_token"):
+        name = "masked tokens of this model, t uniform (as in EvoDiff's tables; not a bound)"
+        rows.append((name, str(Estimate(extra["bits"], extra["se"])), f"{extra['perplexity']:.3f}"))
+    title = f"Held-out likelihood: {summary['scored']:,} {unit}s in {read}"
     return Table(title, ("", f"bits per {unit}", "perplexity"), tuple(rows))

@@ -7,8 +7,7 @@ from jaxtyping import Float64, Int
 from pydantic import Field
 
 from seqdiff.config import Config
-from seqdiff.data.batches import Shuffled
-from seqdiff.data.windows import Windows
+from seqdiff.data.batches import Examples, Shuffled
 from seqdiff.evaluate import heldout
 from seqdiff.evaluate.answer import Answer, Progress, Table, silent
 from seqdiff.evaluate.bridge import bridge
@@ -24,6 +23,8 @@ class Gaps(NamedTuple):
     """Gaps of one length in held-out windows; `row` and `start` say where each gap lies."""
 
     tokens: Int[np.ndarray, "N L"]
+    unit: Int[np.ndarray, "N"]
+    """What each row shares with those that it resembles (`heldout.units`)."""
     row: Int[np.ndarray, "G"]
     start: Int[np.ndarray, "G"]
     length: int
@@ -74,34 +75,43 @@ class Recovery(Config):
             "question": self.question,
             "settings": self.model_dump(mode="json"),
             "unit": model.alphabet.unit,
-            "window_length": data.test.length,
+            "window_length": int(data.test.sizes.max()),
             "gaps": found,
             "skipped": skipped,
         }
-        return Answer(self.question, summary, _table(summary))
+        ragged = data.test.sizes.min() < data.test.sizes.max()
+        return Answer(self.question, summary, _table(summary, "at most " if ragged else ""))
 
-    def place(self, windows: Windows, length: int, count: int, chain: MarkovModel) -> Gaps | None:
+    def place(self, examples: Examples, length: int, count: int, chain: MarkovModel) -> Gaps | None:
         """About `count` gaps at random places of random windows; None where no window has room for one.
 
         A window is cut into equal parts with a gap in each, never nearer to the part's ends than half of
         `apart` (or what there is). Gaps with an unknown letter, or one next to them, are left out.
         """
-        a_window = max(1, windows.length // (length + self.apart))
-        part = windows.length // a_window
-        margin = min(self.apart // 2, (part - length) // 2)
-        if margin < max(1, chain.order):
+        sizes = np.asarray(examples.sizes)
+        a_window = np.maximum(1, sizes // (length + self.apart))
+        part = sizes // a_window
+        margin = np.minimum(self.apart // 2, (part - length) // 2)
+        roomy = np.flatnonzero(margin >= max(1, chain.order))
+        if not len(roomy):
             return None
-        rows = max(2, min(-(-count // a_window), self.bases // windows.length))
-        items = Shuffled(len(windows), seed_of(self.seed, "gaps", length)).items(np.arange(rows))
-        tokens = windows.batch(items).tokens.numpy()
+        items = roomy[Shuffled(len(roomy), seed_of(self.seed, "gaps", length)).items(np.arange(count))]
+        enough = int(np.searchsorted(np.cumsum(a_window[items]), count)) + 1
+        readable = int(np.searchsorted(np.cumsum(sizes[items]), self.bases, "right"))
+        items = items[: max(2, min(enough, readable))]
+        items = items[np.argsort(sizes[items], kind="stable")]
+        tokens = heldout.tokens(examples, items)
         rng = np.random.Generator(np.random.Philox(seed_of(self.seed, "places", length)))
-        starts = rng.integers(margin, part - length - margin + 1, (rows, a_window)) + part * np.arange(a_window)
-        gaps = Gaps(tokens, np.repeat(np.arange(rows), a_window), starts.ravel(), length)
+        row = np.repeat(np.arange(len(items)), a_window[items])
+        nth = np.arange(len(row)) - np.searchsorted(row, row)
+        of = items[row]
+        starts = rng.integers(margin[of], part[of] - length - margin[of] + 1) + part[of] * nth
+        gaps = Gaps(tokens, heldout.units(examples, items), row, starts, length)
         flank = chain.order
         known = (gaps.read(tokens, -flank, length + 2 * flank) < chain.symbols).all(-1)
         return gaps._replace(row=gaps.row[known], start=gaps.start[known]) if known.any() else None
 
-    def _best_order(self, windows: Windows, length: int, chain: MarkovModel) -> int:
+    def _best_order(self, windows: Examples, length: int, chain: MarkovModel) -> int:
         """The Markov order whose posterior gives validation gaps the highest probability."""
         gaps = self.place(windows, length, self.gaps // 4, chain)
         if gaps is None:
@@ -143,16 +153,17 @@ def _compare(model: heldout.Asked, gaps: Gaps, chain: MarkovModel, order: int) -
         "most_frequent": np.broadcast_to(chain.tables[0][0], own.shape),
     }
     values = {name: _values(guess, truth) for name, guess in guesses.items()}
-    sites = np.bincount(gaps.row) * gaps.length
+    unit = gaps.unit[gaps.row]
+    sites = np.bincount(unit) * gaps.length
 
     def mean(value: Float64[np.ndarray, "G gap"]) -> dict[str, float | None]:
-        return ratio(np.bincount(gaps.row, value.sum(-1)), sites).of("value")
+        return ratio(np.bincount(unit, value.sum(-1)), sites).of("value")
 
     result: dict[str, Any] = {
         "length": gaps.length,
         "gaps": len(gaps.row),
         "sites": int(sites.sum()),
-        "windows": int((sites > 0).sum()),
+        "windows": len(np.unique(gaps.row)),
     }
     for name, of_guess in values.items():
         result[name] = {what: mean(value) for what, value in of_guess.items()}
@@ -168,7 +179,7 @@ def _values(guess: Float64[np.ndarray, "G gap K"], truth: Int[np.ndarray, "G gap
         return {"accuracy": right, "log2_probability": np.log2(given), "drawn": given}
 
 
-def _table(summary: dict[str, Any]) -> Table:
+def _table(summary: dict[str, Any], most: str) -> Table:
     def cell(of: dict[str, Any], what: str, digits: int, sign: bool = False) -> str:
         return Estimate(of[what]["value"], of[what]["se"]).format(digits, sign)
 
@@ -199,7 +210,7 @@ def _table(summary: dict[str, Any]) -> Table:
         "log2 p, Markov",
     )
     title = (
-        f"Recovery of gaps in test windows of {summary['window_length']:,}: share of {summary['unit']}s named right, "
-        f"Markov given both flanks; mean log2 probability of the true {summary['unit']}"
+        f"Recovery of gaps in test windows of {most}{summary['window_length']:,}: share of {summary['unit']}s named "
+        f"right, Markov given both flanks; mean log2 probability of the true {summary['unit']}"
     )
     return Table(title, columns, tuple(rows))

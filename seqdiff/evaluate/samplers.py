@@ -9,8 +9,7 @@ from jaxtyping import Bool, Float64, Int
 from pydantic import Field
 
 from seqdiff.config import Config
-from seqdiff.data.batches import Shuffled
-from seqdiff.data.windows import Windows
+from seqdiff.data.batches import Examples, Shuffled
 from seqdiff.diffusion.likelihood import elbo
 from seqdiff.diffusion.samplers import (
     PRESETS,
@@ -38,6 +37,10 @@ DEFAULT: dict[str, SamplerConfig] = {
     "remask": Remask(),
     "correct": Correct(),
 }
+
+
+MOST_COUNTS = 2**28
+"""Words times windows whose counts are held at once: 2 GB."""
 
 
 class Filled(NamedTuple):
@@ -82,7 +85,8 @@ class Samplers(Config):
     def ask(self, model: heldout.Asked, data: heldout.HeldOut, progress: Progress = silent) -> Answer:
         """Raises DataError if the windows have no room for such a gap, or no known letters around one."""
         truth, hidden = self.place(data.test, model.alphabet.size)
-        windows = data.test.batch(heldout.draw(data.test, self.bases, self.seed)).tokens.numpy()
+        windows = heldout.tokens(data.test, heldout.draw(data.test, self.bases, self.seed))
+        _check_words(model.alphabet.size, self.word, len(windows))
         everywhere = words(windows, np.ones(windows.shape, bool), model.alphabet.size, self.word)
         rows = [self._row(None, self.score(model, truth, truth, hidden), hidden, everywhere)]
         for number, (name, sampler) in enumerate(self.samplers.items(), 1):
@@ -101,20 +105,23 @@ class Samplers(Config):
         }
         return Answer(self.question, summary, _table(summary))
 
-    def place(self, windows: Windows, symbols: int) -> tuple[Int[np.ndarray, "N L"], Bool[np.ndarray, "N L"]]:
+    def place(self, examples: Examples, symbols: int) -> tuple[Int[np.ndarray, "N L"], Bool[np.ndarray, "N L"]]:
         """Tokens around gaps at random places of random windows, and where the gap is. All letters are known."""
-        flank = min(self.flank, (windows.length - self.gap) // 2)
+        sizes = np.asarray(examples.sizes)
+        longest = int(sizes.max())
+        flank = min(self.flank, (longest - self.gap) // 2)
         if flank < 1:
             raise DataError(
-                f"a gap of {self.gap} leaves no flanks in windows of {windows.length}: "
-                f"give --set samplers.gap= at most {max(1, windows.length - 2)}"
+                f"a gap of {self.gap} leaves no flanks in windows of {longest}: "
+                f"give --set samplers.gap= at most {max(1, longest - 2)}"
             )
         length = self.gap + 2 * flank
         rng = np.random.Generator(np.random.Philox(seed_of(self.seed, "sampled gaps", self.gap)))
-        shuffled = Shuffled(len(windows), seed_of(self.seed, "sampled windows", self.gap))
+        roomy = np.flatnonzero(sizes >= length)
+        shuffled = Shuffled(len(roomy), seed_of(self.seed, "sampled windows", self.gap))
         found: list[np.ndarray] = []
-        for item in range(len(windows)):
-            tokens = windows.batch(shuffled.items(np.array([item]))).tokens.numpy()[0]
+        for position in range(len(roomy)):
+            tokens = heldout.tokens(examples, roomy[shuffled.items(np.array([position]))])[0]
             start = rng.integers(0, len(tokens) - length + 1)
             if (tokens[start : start + length] < symbols).all():
                 found.append(tokens[start : start + length])
@@ -134,7 +141,7 @@ class Samplers(Config):
         hidden: Bool[np.ndarray, "N L"],
     ) -> Filled:
         """The gaps as one sampler fills them."""
-        streams = [(name, "filled") for name in heldout.names(truth)]
+        streams = [(name, "filled") for name in heldout.names(truth, model.alphabet.pad)]
         rows = max(1, model.batch_tokens // truth.shape[1])
         tokens, calls, log_prob = truth.copy(), np.zeros(len(truth), np.int64), np.zeros(len(truth))
         for first in range(0, len(truth), rows):
@@ -160,7 +167,7 @@ class Samplers(Config):
             model.denoise,
             torch.from_numpy(tokens),
             torch.from_numpy(hidden),
-            Streams.of(self.seed, heldout.names(truth)),
+            Streams.of(self.seed, heldout.names(truth, model.alphabet.pad)),
             strata=4,
             replicates=2,
             batch_size=max(1, model.batch_tokens // truth.shape[1]),
@@ -186,6 +193,15 @@ class Samplers(Config):
             "lost": None if filled.drawn is None else ratio(filled.bits - filled.drawn, letters).of("value"),
             "distance": Estimate(apart, spread if len(found) > 1 else None).of("value"),
         }
+
+
+def _check_words(symbols: int, length: int, rows: int) -> None:
+    """Raises DataError for so many different words that their counts do not fit in memory."""
+    if symbols**length * rows > MOST_COUNTS:
+        raise DataError(
+            f"samplers.word: there are {symbols**length:,} words of {length} letters, too many to count in each of "
+            f"{rows:,} windows; give --set samplers.word= less, or less of samplers.bases"
+        )
 
 
 def words(
