@@ -35,7 +35,8 @@ def build(denoiser: nn.Module, training: Training) -> list[torch.optim.Optimizer
 
 
 def is_decayed(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay acts: on matrices and kernels, not on norms, biases, embeddings, A_log or D.
+    """Whether weight decay acts: on matrices and kernels, not on norms, biases, embeddings, A_log or D, nor on Hyena's
+    filters and the network that writes them.
 
     >>> is_decayed("layers.0.in_proj.weight", nn.Parameter(torch.ones(2, 2)))
     True
@@ -43,7 +44,8 @@ def is_decayed(name: str, parameter: nn.Parameter) -> bool:
     False
     """
     leaf = name.rsplit(".", 1)[-1]
-    return parameter.ndim > 1 and leaf not in ("A_log", "D", "bias") and "embedding" not in name and "norm" not in name
+    free = ("embedding", "norm", ".filter.")
+    return parameter.ndim > 1 and leaf not in ("A_log", "D", "bias") and not any(part in name for part in free)
 
 
 def is_matrix(name: str, parameter: nn.Parameter) -> bool:
