@@ -44,17 +44,18 @@ def judge(
     number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
     group = np.array([number[each] for each in groups])
     exact = {who: measure(np.ones((1, len(truth)), np.int64), truth, rows)[:, 0] for who, rows in predicted.items()}
-    drawn = {who: _resampled(measure, truth, rows, group, resamples, seed) for who, rows in predicted.items()}
+    drawn = {who: bootstrap(measure, truth, rows, group, resamples, seed) for who, rows in predicted.items()}
     if len(predicted) == 2:
         first, second = predicted
         exact["difference"] = exact[first] - exact[second]
         drawn["difference"] = drawn[first] - drawn[second]
     return {
-        who: {name: _bounds(exact[who][i], drawn[who][i], len(number)) for i, name in enumerate(names)} for who in exact
+        who: {name: bounds(exact[who][i], drawn[who][i], len(number)) for i, name in enumerate(names)} for who in exact
     }
 
 
-def _bounds(value: float, samples: Float64[np.ndarray, "R"], groups: int) -> dict[str, float | None]:
+def bounds(value: float, samples: Float64[np.ndarray, "R"], groups: int) -> dict[str, float | None]:
+    """A measure with its interval, from its values in samples of so many groups; None where it means nothing."""
     if not np.isfinite(value):
         return {"value": None, "low": None, "high": None}
     if groups < 2 or np.isnan(samples).all():
@@ -63,7 +64,7 @@ def _bounds(value: float, samples: Float64[np.ndarray, "R"], groups: int) -> dic
     return {"value": float(value), "low": low, "high": high}
 
 
-def _resampled(
+def bootstrap(
     measure: Callable[..., Float64[np.ndarray, "M r"]],
     truth: Num[np.ndarray, "N"],
     rows: Float[np.ndarray, "N ..."],
@@ -71,6 +72,7 @@ def _resampled(
     resamples: int,
     seed: int,
 ) -> Float64[np.ndarray, "M R"]:
+    """What `measure(weights, truth, rows)` gives in samples of whole groups, drawn with replacement."""
     rng = np.random.Generator(np.random.Philox(seed_of(seed, "rows")))
     groups = int(group.max()) + 1
     found = []
@@ -97,7 +99,7 @@ def _classification(
         f1 = np.where(real + said > 0, 2 * diagonal / (real + said), np.nan)
         f1 = np.nanmean(f1, axis=1)  # a class that is neither there nor predicted says nothing
         chosen = [1] if classes == 2 else range(classes)
-        areas = np.stack([_auroc(weights, probabilities[:, c], truth == c) for c in chosen])
+        areas = np.stack([weighted_auroc(weights, probabilities[:, c], truth == c) for c in chosen])
     return np.stack([right / total, mcc, f1, _mean(areas)])
 
 
@@ -107,9 +109,10 @@ def _mean(areas: Float64[np.ndarray, "C r"]) -> Float64[np.ndarray, "r"]:
     return np.where(there.any(0), np.where(there, areas, 0).sum(0) / np.maximum(there.sum(0), 1), np.nan)
 
 
-def _auroc(
+def weighted_auroc(
     weights: Weights, scores: Float[np.ndarray, "N"], positive: Bool[np.ndarray, "N"]
 ) -> Float64[np.ndarray, "r"]:
+    """Area under the ROC curve in each sample, NaN where one kind is missing."""
     order = np.argsort(scores, kind="stable")
     last = np.append(np.flatnonzero(np.diff(scores[order]) != 0), len(scores) - 1)  # of each run of equal scores
     ranked, kind = weights[:, order], positive[order]
@@ -123,11 +126,11 @@ def _auroc(
 def _regression(
     weights: Weights, truth: Float[np.ndarray, "N"], values: Float[np.ndarray, "N"]
 ) -> Float64[np.ndarray, "2 r"]:
-    ranks = [_midranks(weights, numbers) for numbers in (truth, values)]
-    return np.stack([_correlation(weights, *ranks), _correlation(weights, truth[None], values[None])])
+    ranks = [midranks(weights, numbers) for numbers in (truth, values)]
+    return np.stack([correlation(weights, *ranks), correlation(weights, truth[None], values[None])])
 
 
-def _midranks(weights: Weights, values: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "r N"]:
+def midranks(weights: Weights, values: Float[np.ndarray, "N"]) -> Float64[np.ndarray, "r N"]:
     """Ranks in the weighted sample, equal values at the mean of theirs."""
     _, run = np.unique(values, return_inverse=True)
     totals = np.stack([np.bincount(run, row, run.max() + 1) for row in weights])
@@ -135,9 +138,10 @@ def _midranks(weights: Weights, values: Float[np.ndarray, "N"]) -> Float64[np.nd
     return middle[:, run]
 
 
-def _correlation(
+def correlation(
     weights: Weights, x: Float64[np.ndarray, "#r N"], y: Float64[np.ndarray, "#r N"]
 ) -> Float64[np.ndarray, "r"]:
+    """Pearson's, in each sample."""
     total = weights.sum(1, keepdims=True)
     x, y = (z - (weights * z).sum(1, keepdims=True) / total for z in (x, y))
     with np.errstate(invalid="ignore", divide="ignore"):
