@@ -13,6 +13,7 @@ from seqdiff.diffusion.likelihood.passes import masked_nats
 from seqdiff.diffusion.likelihood.pseudo import Pseudo
 from seqdiff.diffusion.likelihood.ratio import Ratio, lengths, site_marginals, split, substitutions
 from seqdiff.diffusion.likelihood.score import Score
+from seqdiff.diffusion.likelihood.spacing import Spacing, spacing
 
 ScorerConfig = Annotated[Elbo | Chain | Pseudo, Field(discriminator="kind")]
 
@@ -23,10 +24,12 @@ __all__ = [
     "Ratio",
     "Score",
     "ScorerConfig",
+    "Spacing",
     "elbo",
     "lengths",
     "masked_nats",
     "site_marginals",
+    "spacing",
     "split",
     "substitutions",
 ]
