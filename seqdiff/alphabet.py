@@ -100,6 +100,27 @@ class Alphabet:
         """Upper-case text of tokens; a mask becomes the unknown letter. Pads must be cut off before."""
         return self._letters[np.asarray(tokens)].tobytes()
 
+    def blanks(self, text: bytes, tokens: np.ndarray) -> np.ndarray:
+        """Which letters of a text and its tokens are left open, to be filled in: (L,) bool."""
+        return tokens == self.mask
+
+    def fill(self, text: bytes, positions: np.ndarray, tokens: np.ndarray) -> bytes:
+        """The text with tokens (n,) at `positions` (n,), in the case of the letters they replace, U in RNA.
+
+        >>> DNA.fill(b"acnuN", np.array([2, 4]), np.array([3, 3]))
+        b'acuuU'
+        """
+        sequence = np.frombuffer(text, np.uint8).copy()
+        letters = np.frombuffer(self.decode(tokens), np.uint8).copy()
+        for alias, symbol in self.aliases:
+            both = alias + alias.lower(), symbol + symbol.lower()
+            if any(ord(c) in sequence for c in both[0]) and not any(ord(c) in sequence for c in both[1]):
+                letters[letters == ord(symbol)] = ord(alias)
+        replaced = sequence[positions]
+        lower = (replaced >= ord("a")) & (replaced <= ord("z"))
+        sequence[positions] = np.where(lower, letters | 0x20, letters)
+        return sequence.tobytes()
+
     def allowed(self, text: bytes) -> np.ndarray:
         """Which symbols each letter may stand for, (L, K) bool; a plain letter allows itself alone."""
         return self._allowed[np.frombuffer(text, np.uint8)]

@@ -109,9 +109,7 @@ class Model:
     ) -> list[str] | list[list[str]]:
         """Sequences with their unknown letters filled; a list of `samples` for each when samples > 1."""
         records = list(_records(sequences))
-        results = [
-            r.record.sequence.decode() for r in self.infill_records(records, sampler, seed=seed, samples=samples)
-        ]
+        results = [_text(r) for r in self.infill_records(records, sampler, seed=seed, samples=samples)]
         if samples == 1:
             return results
         return [results[first : first + samples] for first in range(0, len(results), samples)]
@@ -276,7 +274,7 @@ class Model:
 
     def sample(self, count: int, length: int, sampler: SamplerConfig | None = None, *, seed: int = 0) -> list[str]:
         """`count` new sequences of `length` letters."""
-        return [r.record.sequence.decode() for r in self.sample_records([length] * count, sampler, seed=seed)]
+        return [_text(r) for r in self.sample_records([length] * count, sampler, seed=seed)]
 
     def embed(self, sequences: Iterable[str]) -> Float32[np.ndarray, "N D"]:
         """The mean hidden state of each sequence over its known letters; see `seqdiff.inference.embed`."""
@@ -329,4 +327,9 @@ def _records(sequences: Iterable[str]) -> Iterator[Record]:
     if isinstance(sequences, str | bytes):
         raise TypeError("give a list of sequences: [sequence] for a single one")
     for number, sequence in enumerate(sequences, 1):
-        yield Record(f"sequence{number}", f"sequence{number}", sequence.encode("ascii", "replace"))
+        yield Record(f"sequence{number}", f"sequence{number}", sequence.encode("utf-8", "replace"))
+
+
+def _text(filled: Infilled) -> str:
+    """A filled sequence for Python: drawn bytes that are not UTF-8 are replaced by U+FFFD."""
+    return filled.record.sequence.decode("utf-8", "replace")

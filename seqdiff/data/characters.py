@@ -90,6 +90,10 @@ class Characters(Alphabet):
             return error.start
         return None
 
+    def blanks(self, text: bytes, tokens: Integer[np.ndarray, " L"]) -> Bool[np.ndarray, " L"]:
+        """Where U+FFFD stands: a character that is merely not of the alphabet is nothing to be filled in."""
+        return _points(text) == ord(UNKNOWN)
+
     def fill(self, text: bytes, positions: Int[np.ndarray, " n"], tokens: Integer[np.ndarray, " n"]) -> bytes:
         """The text with tokens at some positions (in characters) and all else as it was, known or not.
 
@@ -129,6 +133,9 @@ class Bytes(Characters):
 
     def first_invalid(self, text: bytes) -> int | None:
         return None
+
+    def blanks(self, text: bytes, tokens: Integer[np.ndarray, " L"]) -> Bool[np.ndarray, " L"]:
+        return tokens == self.mask
 
     def fill(self, text: bytes, positions: Int[np.ndarray, " n"], tokens: Integer[np.ndarray, " n"]) -> bytes:
         whole = self.encode(text)

@@ -50,7 +50,7 @@ class States:
         """D, the channels of a state."""
         if self._width is None:
             length = getattr(self.network, "columns", None) or 1
-            self._width = self([np.full(length, self.alphabet.mask, np.uint8)]).shape[-1]
+            self._width = self([np.full(length, self.alphabet.mask)]).shape[-1]
         return self._width
 
     @torch.no_grad()
@@ -123,6 +123,8 @@ class Stretch(NamedTuple):
     number: int
     """Of the record, from 0."""
     record: Record
+    length: int
+    """Letters of the record."""
     first: int
     states: Float32[np.ndarray, "n D"]
     known: Bool[np.ndarray, "n"]
@@ -157,7 +159,7 @@ def stretches(
             if view.shares_last:
                 carried, rows = rows[-1].copy(), rows[:-1]
             known = tokens[view.first : view.first + len(rows)] < alphabet.size
-            yield Stretch(number, record, view.first, rows, known)
+            yield Stretch(number, record, len(tokens), view.first, rows, known)
         if progress:
             progress(sum(view.last - view.first - view.shares_last for *_, view in waiting))
 
@@ -244,7 +246,7 @@ class _Means:
 
     def __init__(self, first: Stretch, window: int | None, stride: int | None):
         self.number, self.record = first.number, first.record
-        self.length = len(first.record.sequence)
+        self.length = first.length
         window = window or max(1, self.length)
         self.spans = spans(self.length, window, stride or window)
         self.next: tuple[int, int] | None = next(self.spans)

@@ -60,17 +60,8 @@ def qualities(infilled: Infilled, alphabet: Alphabet) -> bytes:
 
 
 def written(record: Record, positions: np.ndarray, tokens: np.ndarray, alphabet: Alphabet) -> Record:
-    """The record with tokens (n,) at `positions` (n,), in the case of the letters they replace, U in RNA."""
-    sequence = np.frombuffer(record.sequence, np.uint8).copy()
-    letters = np.frombuffer(alphabet.decode(tokens), np.uint8).copy()
-    for alias, symbol in alphabet.aliases:
-        both = alias + alias.lower(), symbol + symbol.lower()
-        if any(ord(c) in sequence for c in both[0]) and not any(ord(c) in sequence for c in both[1]):
-            letters[letters == ord(symbol)] = ord(alias)
-    replaced = sequence[positions]
-    lower = (replaced >= ord("a")) & (replaced <= ord("z"))
-    sequence[positions] = np.where(lower, letters | 0x20, letters)
-    return replace(record, sequence=sequence.tobytes())
+    """The record with tokens (n,) at `positions` (n,), as `Alphabet.fill` writes them."""
+    return replace(record, sequence=alphabet.fill(record.sequence, positions, tokens))
 
 
 def table_header(alphabet: Alphabet) -> bytes:

@@ -230,7 +230,7 @@ def _fill_windows(
             _FilledWindow(
                 job,
                 places,
-                letters=drawn[row, at].astype(np.uint8),
+                letters=drawn[row, at].astype(job.tokens.dtype),
                 marginals=_posterior(marginals[row, at], evidence[row, at]).astype(np.float32),
                 calls=int(result.calls[row]) + 1,
                 log_weight=float(result.log_weight[row]),

@@ -41,13 +41,14 @@ class Known:
         Raises DataError for `trusted` and a record without qualities.
         """
         self._sequence, self._alphabet, self._trusted = record.sequence, alphabet, trusted
-        self._anything = spans is not None and trusted is None
+        erased = spans is not None and trusted is None
+        self._anything = erased or (trusted is None and not alphabet.ambiguity)
         self.tokens = alphabet.encode(record.sequence)
-        unknown = self.tokens == alphabet.mask
+        unknown = alphabet.blanks(record.sequence, self.tokens)
         inside = np.full(len(self.tokens), spans is None)
         for span in spans or ():
             inside[span.start : span.end] = True
-        self.targets = inside if self._anything else inside & unknown
+        self.targets = inside if erased else inside & unknown
         if trusted is not None:
             check_qualities(record)
             self._called = np.frombuffer(record.quality, np.uint8) - 33.0

@@ -111,7 +111,7 @@ class _Asked:
     @property
     def result(self) -> RecordScore:
         """Exact sums, so that the order in which pieces were done leaves no trace."""
-        length = len(self.record.sequence) if self.span is None else self.span.length
+        length = len(self.tokens) if self.span is None else self.span.length
         if not self.scored:
             return RecordScore(self.record.name, length, 0, None, None, span=self.span)
         nats, errors, freedom, orders = zip(*self.found, strict=True)

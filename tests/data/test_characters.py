@@ -103,3 +103,9 @@ def test_alphabets_compare_by_value_and_pickle_small():
     assert again == TEXT8
     assert len(pickle.dumps(TEXT8)) < 2000
     assert Characters.of("ab") == Characters.of("ab") != Characters.of("ba")
+
+
+def test_only_the_sign_for_unknown_is_a_blank():
+    text = f"été {UNKNOWN}!".encode()
+    assert TEXT8.blanks(text, TEXT8.encode(text)).nonzero()[0].tolist() == [4]
+    assert BYTES.blanks(text, BYTES.encode(text)).nonzero()[0].tolist() == [6]
