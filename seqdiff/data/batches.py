@@ -53,6 +53,10 @@ class Loader(Protocol):
     """What training shows, step by step. Nothing is carried along: any step can be asked for at any time, on any
     process, and is the same."""
 
+    @property
+    def letters(self) -> float:
+        """Letters of one pass over the training data: what a network's prior is weighed against."""
+
     def rows(self, step: int) -> int:
         """Rows of the global batch of step 1, 2, ..."""
 

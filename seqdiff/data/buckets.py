@@ -76,6 +76,7 @@ class Buckets:
     ):
         self.proteome, self.context, self._seed = proteome, context, seed
         sizes = np.minimum(proteome.lengths[records], context)
+        self.letters = float(sizes.sum() if weights is None else sizes @ weights)
         order = np.argsort(sizes, kind="stable")
         self.widths = widths(sizes, context, batch_size * context)
         edges = np.searchsorted(sizes[order], self.widths, "right")

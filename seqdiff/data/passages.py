@@ -80,6 +80,10 @@ class PassageLoader:
         whole = len(self.passages.tokens) // self.passages.length
         return Shuffled(max(1, whole - 1), seed_of(self.seed, "passages"))
 
+    @property
+    def letters(self) -> float:
+        return self.passages.letters
+
     def rows(self, step: int) -> int:
         return self.batch_size
 

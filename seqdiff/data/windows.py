@@ -146,6 +146,10 @@ class WindowLoader:
     def _order(self) -> Shuffled:
         return Shuffled(len(self.windows), seed_of(self.seed, "windows"))
 
+    @property
+    def letters(self) -> float:
+        return self.windows.letters
+
     def rows(self, step: int) -> int:
         return self.batch_size
 

@@ -1,6 +1,7 @@
 """What every network is: a function from tokens to logits over the K real symbols."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -101,6 +102,11 @@ class Denoiser(nn.Module, ABC):
         if self.activation_checkpointing and torch.is_grad_enabled():
             return checkpoint(layer, *inputs, use_reentrant=False)
         return layer(*inputs)
+
+    def precisions(self) -> Iterator[tuple[nn.Parameter, float]]:
+        """Parameters that have a normal prior around 0, with its precision: precision / 2 times the sum of squares is
+        what they cost in nats, once for all of the training data. None here."""
+        yield from ()
 
     def unstranded(self, hidden: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
         """Hidden states of an equivariant network without their strand: the reverse complement of a sequence has the

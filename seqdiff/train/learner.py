@@ -27,9 +27,15 @@ class Learner:
         self.average = MovingAverage(self.denoiser, self.settings.ema)
         self.learning_rate = 0.0
 
-    def step(self, step: int) -> Tensor:
-        """One update from the gradients that have gathered; returns their global norm before clipping."""
+    def step(self, step: int, letters: float) -> Tensor:
+        """One update from the gradients that have gathered; returns their global norm before clipping.
+
+        The network's prior is shared among the `letters` of the training data, as the loss is a mean over letters.
+        """
         self.learning_rate = optimizing.set_learning_rate(self.optimizers, step, self.settings)
+        for parameter, precision in self.denoiser.precisions():
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.detach(), alpha=precision / letters)
         norm = nn.utils.clip_grad_norm_(self.denoiser.parameters(), self.settings.clip or math.inf)
         for optimizer in self.optimizers:
             optimizer.step()

@@ -155,7 +155,7 @@ def _run(
                         loss = recipe.process.loss(network, piece.to(device), streams)
                         (loss.nats * (group.world / max(count, 1.0))).backward()
                     nats = nats + loss.nats.detach().double()
-                gradient = learner.step(step)
+                gradient = learner.step(step, loader.letters)
                 tally.add(nats, count, letters, gradient)
 
                 # What is due: a log line, a validation, a save, the end.

@@ -98,7 +98,7 @@ def stepping(recipe: Recipe) -> Callable[[], int]:
         draws = Streams.of_step(recipe.seed, done, range(size), size)
         loss = recipe.process.loss(learner.denoiser, batch, draws)
         (loss.nats / float(loss.count)).backward()
-        learner.step(done)
+        learner.step(done, loader.letters)
         return size * recipe.data.context
 
     return step
