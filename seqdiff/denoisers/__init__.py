@@ -14,7 +14,9 @@ from seqdiff.denoisers.convolution import Convolution
 from seqdiff.denoisers.denoiser import Denoiser, Network
 from seqdiff.denoisers.esm2 import Esm2
 from seqdiff.denoisers.hollow import HollowConvolution
+from seqdiff.denoisers.hyena import Hyena
 from seqdiff.denoisers.mamba import Mamba
+from seqdiff.denoisers.pairwise import Pairwise
 from seqdiff.denoisers.transformer import Transformer
 
 __all__ = [
@@ -25,8 +27,10 @@ __all__ = [
     "DenoiserConfig",
     "Esm2",
     "HollowConvolution",
+    "Hyena",
     "Mamba",
     "Network",
+    "Pairwise",
     "Transformer",
 ]
 
@@ -36,8 +40,10 @@ DenoiserConfig = Annotated[
     | ByteNet
     | Transformer
     | Esm2
+    | Hyena
     | Mamba
-    | Caduceus,
+    | Caduceus
+    | Pairwise,
     Field(discriminator="kind"),
 ]  # fmt: skip
 """Every network a recipe can name, told apart by `kind`."""

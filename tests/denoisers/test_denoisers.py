@@ -16,11 +16,18 @@ from seqdiff.denoisers import (
     DenoiserConfig,
     Esm2,
     HollowConvolution,
+    Hyena,
     Mamba,
+    Pairwise,
     Transformer,
 )
 
 K, MASK, PAD = 4, 4, 5
+CONTEXT = 100
+"""Columns of a network with weights by position."""
+
+ROUNDING = 1e-12
+"""Less is no difference in double precision: a Fourier transform has every position in every sum."""
 
 SMALL = {
     "convolution": [Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4)],
@@ -40,6 +47,11 @@ SMALL = {
         Esm2(width=16, depth=2, heads=2, hidden=24, positions="learned", longest=41, norm_embedding=True),
         Esm2(width=16, depth=2, heads=2, hidden=24, token_dropout=False, tie_embedding=False),
     ],
+    "hyena": [
+        Hyena(width=8, depth=2, hidden=12, filter_width=6, length=20),
+        Hyena(width=8, depth=2, hidden=12, filter_width=6, length=64, order=3, kernel=5),
+        Hyena(width=8, depth=2, hidden=12, filter_width=6, length=64, causal=True),
+    ],
     "mamba": [Mamba(width=8, depth=2, states=3), Mamba(width=8, depth=2, states=3, causal=True)],
     "caduceus": [
         Caduceus(width=8, depth=2, states=3),
@@ -47,6 +59,7 @@ SMALL = {
         Caduceus(width=8, depth=2, states=3, strands="ph"),
         Caduceus(width=8, depth=2, states=3, tie_embedding=True),
     ],
+    "pairwise": [Pairwise()],
 }
 ALL = [settings for group in SMALL.values() for settings in group]
 NAMES = [f"{settings.kind}-{i}" for group in SMALL.values() for i, settings in enumerate(group)]
@@ -65,7 +78,7 @@ def draw():
 def fresh(settings):
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        return settings.build(K)
+        return settings.build(K, CONTEXT)
 
 
 def trained(settings, dtype=torch.float32):
@@ -96,7 +109,7 @@ def test_every_member_is_tested():
 def test_a_recipe_names_a_network_by_kind(settings):
     read = pydantic.TypeAdapter(DenoiserConfig).validate_python(settings.model_dump())
     assert read == settings
-    assert read.takes_time == read.build(K).takes_time
+    assert read.takes_time == read.build(K, CONTEXT).takes_time
 
 
 def test_logits_and_hidden_states_have_a_row_a_position(settings, draw):
@@ -126,7 +139,8 @@ def test_padding_does_not_change_real_positions(settings, draw, padding):
     right = run(network, F.pad(tokens, (0, padding), value=PAD))[:, :23]
     left = run(network, F.pad(tokens, (padding, 0), value=PAD))[:, padding:]
     torch.testing.assert_close(right, alone, rtol=0, atol=1e-5)
-    torch.testing.assert_close(left, alone, rtol=0, atol=1e-5)
+    if network.columns is None:
+        torch.testing.assert_close(left, alone, rtol=0, atol=1e-5)
 
 
 def test_what_a_pad_is_embedded_as_does_not_matter(settings, draw):
@@ -135,6 +149,9 @@ def test_what_a_pad_is_embedded_as_does_not_matter(settings, draw):
     before = run(network, tokens)[:, :23]
     if settings.kind == "hollow-convolution":
         assert network.embedding.weight.shape[1] == K + 1  # letters and the mask: a pad has no weight at all
+        return
+    if settings.kind == "pairwise":
+        assert network.embedding(torch.tensor([[0, MASK, PAD]]))[0].tolist() == [[1, 0, 0, 0], [0] * 4, [0] * 4]
         return
     with torch.no_grad():
         network.embedding.weight[PAD] = 100 * torch.randn(network.embedding.weight[PAD].shape, generator=draw)
@@ -155,7 +172,8 @@ def test_rows_do_not_see_each_other(settings, draw):
 def test_rows_have_their_own_gradient(settings, draw):
     network, tokens = trained(settings), tokens_of(draw)
     given = []
-    network.embedding.register_forward_hook(lambda *args: given.append(args[-1]) or args[-1].retain_grad())
+    keep = lambda *args: given.append(args[-1].requires_grad_()) or args[-1].retain_grad()  # noqa: E731
+    network.embedding.register_forward_hook(keep)
     run(network, tokens)[1].sum().backward()
     touched = given[0].grad.flatten(1).abs().sum(1) > 0
     strands = len(touched) // 3
@@ -197,7 +215,8 @@ def test_logits_stay_single_precision_under_autocast(settings, draw):
 
 def test_gradient_reaches_every_parameter(settings, draw):
     """Once a step has moved the head away from zero, and another the modulation by time."""
-    network, tokens = fresh(settings).train(), tokens_of(draw)
+    network = fresh(settings).train()
+    tokens = tokens_of(draw, length=network.columns or 23)
     targets = torch.randint(0, K, (tokens.numel(),), generator=draw)
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
     for _ in range(3):
@@ -211,7 +230,7 @@ def test_gradient_reaches_every_parameter(settings, draw):
 def test_saved_weights_bring_back_the_same_network(settings, draw, tmp_path):
     network, tokens = trained(settings), tokens_of(draw)
     safetensors.torch.save_file(network.state_dict(), tmp_path / "model.safetensors")
-    other = settings.build(K).eval()
+    other = settings.build(K, CONTEXT).eval()
     other.load_state_dict(safetensors.torch.load_file(tmp_path / "model.safetensors"))
     assert torch.equal(run(other, tokens), run(network, tokens))
 
@@ -252,7 +271,7 @@ def test_a_hollow_network_never_sees_the_letter_it_predicts(settings, draw):
         changed = tokens.clone()
         changed[:, position] = (changed[:, position] + 1) % (K + 1)
         moved.append((run(network, changed) - before)[:, position].abs().max().item())
-    assert (max(moved) == 0) == settings.hollow
+    assert (max(moved) < ROUNDING) == settings.hollow
 
 
 def test_a_left_to_right_network_sees_what_stands_before_and_nothing_else(settings, draw):
@@ -268,7 +287,7 @@ def test_a_left_to_right_network_sees_what_stands_before_and_nothing_else(settin
         changed[:, position] = (changed[:, position] + 1) % (K + 1)
         moved = (run(network, changed) - before).abs().amax(-1).masked_fill(~real, 0)
         later.append(moved[:, position + 1 :].amax(1).min().item())
-        assert (moved[:, : position + 1].max() == 0) == settings.left_to_right
+        assert (moved[:, : position + 1].max() < ROUNDING) == settings.left_to_right
     assert min(later) > 1e-6
 
 
@@ -312,6 +331,6 @@ def test_activation_checkpointing_changes_memory_and_no_gradient(settings, draw)
     kept, gradients = kept_and_gradients()
     network.activation_checkpointing = True
     kept_less, again = kept_and_gradients()
-    assert kept_less < kept
+    assert kept_less < kept or settings.kind == "pairwise"  # it has no layers, and keeps the letters alone
     for one, other in zip(gradients, again, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
