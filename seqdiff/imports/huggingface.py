@@ -13,6 +13,9 @@ from seqdiff.imports.tensors import pointer
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """In the order in which they are looked for; large models have several files, and an index beside them."""
 
+FORMATS = {"caduceus": "caduceus", "esm": "esm2"}
+"""The format that reads a model_type of config.json."""
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. DataError when the file is missing, or holds something else."""
@@ -67,7 +70,8 @@ def read_tensors(files: list[Path]) -> dict[str, Tensor]:
 def require_kind(config: dict[str, Any], file: Path, kind: str, heads: tuple[str, ...], name: str) -> str:
     """Which of the `heads` the model has; DataError where it is of another `kind`, or has a head without logits."""
     if (found := config.get("model_type")) != kind:
-        raise DataError(f"{file}: model_type is {found!r}, so this is no {name} ({kind!r})")
+        other = f": try `seqdiff import {FORMATS[found]}`" if found in FORMATS else ""
+        raise DataError(f"{file}: model_type is {found!r}, so this is no {name} ({kind!r}){other}")
     named = config.get("architectures") or [heads[0]]
     named = [str(head) for head in (named if isinstance(named, list) else [named])]
     if not (known := [head for head in heads if head in named]):

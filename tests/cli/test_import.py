@@ -1,7 +1,10 @@
 """A published checkpoint as a user takes it in: import, fill, score, train on, evaluate."""
 
 import json
+import random
+import re
 
+import public
 import published
 import pytest
 from stories import tiny_recipe, write_genome
@@ -69,3 +72,53 @@ def test_what_goes_wrong_is_one_message(imported, tmp_path):
     assert "give one of the two" in run("train", "hg38", *twice, "--out", out, code=2).stderr
     assert "no run directory" in run("train", "demo", "--from", tmp_path, "--out", out, code=2).stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["esm2", "evodiff"])
+def test_an_imported_protein_model_fills_scores_samples_and_goes_on_training(name, tmp_path):
+    given = {"esm2": [], "evodiff": ["--max-dilation", "4", "--activation", "gelu", "--context", "32"]}[name]
+    imported = tmp_path / "imported"
+    said = run("import", name, public.path(name), "--out", imported, *given).stderr
+    assert "windows of 32 residues" in said
+    fasta = tmp_path / "in.fa"
+    fasta.write_text(">a\nMKTAYXXXXBZQR*\n>b\n" + "ACDEFGHIKLMNPQRSTVWY" * 3 + "\n")
+    lines = run("infill", "--model", imported, "--fasta", fasta, "--steps", "4").stdout.splitlines()
+    assert re.fullmatch("MKTAY[ACDEFGHIKLMNPQRSTVWY]{4}[DN][EQ]QR", lines[1])
+    assert "".join(lines[3:]) == "ACDEFGHIKLMNPQRSTVWY" * 3
+    rows = run("score", "--model", imported, "--fasta", fasta, "--draws", "4").stdout.splitlines()
+    assert [row.split("\t")[:3] for row in rows[2:]] == [["a", "13", "7"], ["b", "60", "60"]]
+    sampled = run("sample", "--model", imported, "-n", "2", "--length", "30").stdout.splitlines()
+    assert [len(line) for line in sampled[1::2]] == [30, 30]
+
+    draw = random.Random(1)
+    proteins = ("".join(draw.choices("ACDEFGHIKLMNPQRSTVWY", k=draw.randint(15, 40))) for _ in range(120))
+    fasta.write_text("".join(f">p{i}\n{protein}\n" for i, protein in enumerate(proteins)))
+    changes = {
+        "data.fasta": fasta, "process": "{kind: masked}", "training.steps": 2, "training.warmup_steps": 1,
+        "training.batch_size": 2, "training.validation_windows": 2,
+    }  # fmt: skip
+    settings = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    tuned = tmp_path / "tuned"
+    run("train", imported / "recipe.yaml", "--from", imported, "--out", tuned, "--device", "cpu", *settings)
+    after = model.load(tuned, "cpu")
+    assert after.recipe.denoiser == model.load(imported, "cpu").recipe.denoiser
+    assert after.provenance.start["run"] == str(imported)
+
+
+def test_options_of_another_format_are_refused(tmp_path):
+    out = tmp_path / "x"
+    esm2 = ["import", "esm2", public.path("esm2"), "--out", out]
+    assert "--max-dilation is of evodiff, not of esm2" in run(*esm2, "--max-dilation", "4", code=2).stderr
+    evodiff = ["import", "evodiff", public.path("evodiff"), "--out", out]
+    assert "choose one of gelu, relu" in run(*evodiff, "--activation", "tanh", code=2).stderr
+    assert "is a folder" in run("import", "evodiff", public.path("esm2"), "--out", out, code=1).stderr
+    assert (
+        "data.fasta: give a FASTA"
+        in run("train", _imported(tmp_path) / "recipe.yaml", "--out", out, "--device", "cpu", code=2).stderr
+    )
+    assert not out.exists()
+
+
+def _imported(place):
+    run("import", "esm2", public.path("esm2"), "--out", place / "esm2")
+    return place / "esm2"

@@ -155,6 +155,7 @@ def test_a_head_of_its_own_where_one_is_shared_is_refused(esm2):
     ("changes", "message"),
     [
         ({"model_type": "bert"}, "model_type is 'bert', so this is no ESM ('esm')"),
+        ({"model_type": "caduceus"}, "so this is no ESM ('esm'): try `seqdiff import caduceus`"),
         ({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "model_type is 't5'"),
         ({"architectures": ["EsmModel"]}, "a EsmModel, which gives no logits of letters; import a EsmForMaskedLM"),
         ({"is_folding_model": True}, "is_folding_model is True; only networks with False can be imported"),

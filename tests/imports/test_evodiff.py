@@ -1,6 +1,7 @@
 """Importing a published EvoDiff or CARP: the same logits, and every way in which a file can be something else."""
 
 import os
+import random
 
 import public
 import pytest
@@ -125,8 +126,24 @@ def test_what_is_no_file_of_weights(tmp_path):
     for number, content in enumerate([[1, 2], {"model_state_dict": 3}, {"model_state_dict": {"a": 1}}, {}]):
         torch.save(content, tmp_path / f"{number}.tar")
         error(tmp_path / f"{number}.tar")
-    (tmp_path / "text.tar").write_text("not weights at all")
+
+
+@pytest.mark.parametrize(
+    "text", ["not weights at all", "root:x:0:0:root:/root:/bin/bash\n", "", "\n" * 99, "q0q1q2.", "}."]
+)
+def test_a_file_of_something_else(tmp_path, text):
+    """Torch's reader of pickles fails at them in many ways."""
+    (tmp_path / "text.tar").write_text(text)
     assert "damaged" in error(tmp_path / "text.tar")
+
+
+def test_any_file_of_random_bytes(tmp_path):
+    draw = random.Random(1)
+    for _ in range(300):
+        (tmp_path / "bytes.tar").write_bytes(
+            bytes(draw.choices(b"()]}.qXu\x80\x02K\x00cts0aeN", k=draw.randint(1, 30)))
+        )
+        error(tmp_path / "bytes.tar")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
