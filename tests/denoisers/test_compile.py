@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seqdiff.denoisers import Caduceus, Convolution, HollowConvolution, Mamba, Transformer, kernels, paths
+from seqdiff.denoisers import Caduceus, Convolution, HollowConvolution, Hyena, Mamba, Transformer, kernels, paths
 
 NETWORKS = [
     Caduceus(width=16, depth=2),
@@ -13,6 +13,8 @@ NETWORKS = [
     Transformer(width=16, depth=2, heads=2, causal=True),
     Convolution(width=16, hidden=16, depth=2),
     HollowConvolution(width=16, depth=2),
+    Hyena(width=16, depth=2, length=40),
+    Hyena(width=16, depth=2, length=40, causal=True),
 ]
 PATHS = ["reference", *([] if kernels.unavailable() else ["cpu"])]
 
