@@ -142,6 +142,11 @@ class RunFolder:
     def read_weights(self, denoiser: nn.Module) -> Provenance:
         """Load the weights into `denoiser`. DataError when the file is missing, damaged, or of another network."""
         tensors, metadata = _load(self.weights_file)
+        if "seqdiff_predictor" in metadata:
+            raise ConfigError(
+                f"{self.path} was fine-tuned to predict labels and is no model of sequences any more: use it with "
+                "seqdiff predict, and give other commands the run that it started from"
+            )
         if "seqdiff" not in metadata:
             raise DataError(f"{self.weights_file}: not written by seqdiff (its header says nothing of the run)")
         try:
@@ -157,6 +162,14 @@ class RunFolder:
                 f"{self.weights_file}: does not fit the run's recipe.yaml: {str(error).splitlines()[0]}"
             ) from error
         return provenance
+
+    def write_tensors(self, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+        """Weights of something else than a model of sequences; its header says what."""
+        _save(self.weights_file, tensors, metadata)
+
+    def read_tensors(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """The weights and their header, whatever they are of."""
+        return _load(self.weights_file)
 
     def write_state(self, tensors: Mapping[str, Tensor], position: Mapping[str, Any]) -> None:
         """One whole save of a training: tensors and where it stands, in one file."""

@@ -6,6 +6,7 @@ is reported with its place and, where one is near, the setting that was meant.
 
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -139,13 +140,13 @@ class Recipe(Config):
         ]
 
 
-def names() -> list[str]:
-    """The recipes that come with seqdiff."""
-    return sorted(path.stem for path in resources.folder("configs").glob("*.yaml"))
+def names(kind: str | None = None) -> list[str]:
+    """The recipes that come with seqdiff: those of trainings, or of another kind, which their `kind` says."""
+    return sorted(path.stem for path in resources.folder("configs").glob("*.yaml") if _kind_of(path) == kind)
 
 
-def find(recipe: str) -> Path:
-    """The YAML file of a recipe given by name or by path; ConfigError lists what there is."""
+def find(recipe: str, kind: str | None = None) -> Path:
+    """The YAML file of a recipe given by name or by path; ConfigError lists what there is of that kind."""
     path = Path(recipe)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         if not path.is_file():
@@ -153,8 +154,8 @@ def find(recipe: str) -> Path:
         return path
     shipped = resources.folder("configs") / f"{recipe}.yaml"
     if not shipped.is_file():
-        near = difflib.get_close_matches(recipe, names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names())}"
+        near = difflib.get_close_matches(recipe, names(kind), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names(kind))}"
         raise ConfigError(f"{recipe}: no recipe of this name; {hint} (or give the path of a YAML file)")
     return shipped
 
@@ -162,6 +163,27 @@ def find(recipe: str) -> Path:
 def load(recipe: str, settings: Sequence[str] = ()) -> Recipe:
     """A recipe by name or path with `a.b=c` settings applied. Raises ConfigError for every wrong setting."""
     path = find(recipe)
+    values = read_values(path)
+    if (kind := values.get("kind")) is not None:
+        raise ConfigError(f"{path}: a recipe of seqdiff {kind}, not of train")
+    switched: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        part, _, rest = setting.partition("=")[0].strip().partition(".")
+        if rest == "kind" and isinstance(values.get(part), dict):
+            switched[part] = dict(values[part])
+        apply(values, setting)
+    loaded = parse(values, str(path), switched)
+    # A run must find its data, and what it started from, from any folder.
+    for part in ("data", "training"):
+        settings = getattr(loaded, part)
+        paths = {name: value for name, value in settings if isinstance(value, Path)}
+        absolute = {name: path.expanduser().absolute() for name, path in paths.items()}
+        loaded = loaded.model_copy(update={part: settings.model_copy(update=absolute)})
+    return loaded
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file; ConfigError where it cannot be read or holds something else."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -172,20 +194,7 @@ def load(recipe: str, settings: Sequence[str] = ()) -> Recipe:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of settings, this is {type(values).__name__}")
-    switched: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        part, _, rest = setting.partition("=")[0].strip().partition(".")
-        if rest == "kind" and isinstance(values.get(part), dict):
-            switched[part] = dict(values[part])
-        _apply(values, setting)
-    loaded = parse(values, str(path), switched)
-    # A run must find its data, and what it started from, from any folder.
-    for part in ("data", "training"):
-        settings = getattr(loaded, part)
-        paths = {name: value for name, value in settings if isinstance(value, Path)}
-        absolute = {name: path.expanduser().absolute() for name, path in paths.items()}
-        loaded = loaded.model_copy(update={part: settings.model_copy(update=absolute)})
-    return loaded
+    return values
 
 
 def parse(values: dict[str, Any], source: str, switched: Mapping[str, Mapping[str, Any]] | None = None) -> Recipe:
@@ -208,12 +217,13 @@ def parse(values: dict[str, Any], source: str, switched: Mapping[str, Mapping[st
             if wrong["type"] == "extra_forbidden" and name in was and not any(deeper):
                 left.setdefault(part, []).append(name)
             else:
-                lines.append(_explain(wrong))
+                lines.append(explain(wrong))
         lines += [_explain_left(part, names, values[part], switched[part]["kind"]) for part, names in left.items()]
         raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from error
 
 
-def _apply(values: dict[str, Any], setting: str) -> None:
+def apply(values: dict[str, Any], setting: str) -> None:
+    """Put `a.b=c` into settings. Raises ConfigError where it is written otherwise, or there is no such place."""
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {setting}: write it as key.key=value, like training.steps=1000")
@@ -232,9 +242,9 @@ def _apply(values: dict[str, Any], setting: str) -> None:
     place[last] = value
 
 
-def _explain(error: Any) -> str:
+def explain(error: Any, root: type[pydantic.BaseModel] = Recipe) -> str:
     """One pydantic error in our words: `denoiser.detph: no such setting; did you mean 'depth'?`"""
-    location, owner = _resolve(error["loc"])
+    location, owner = _resolve(error["loc"], root)
     place = ".".join(map(str, location)) or "recipe"
     match error["type"]:
         case "extra_forbidden":
@@ -264,9 +274,17 @@ def _explain_left(part: str, names: list[str], now: dict[str, Any], old: str) ->
     )
 
 
-def _resolve(location: tuple[int | str, ...]) -> tuple[list[int | str], type[pydantic.BaseModel] | None]:
+def _kind_of(path: Path) -> str | None:
+    """The `kind` of a whole recipe, from the line that says it: no YAML is parsed to list names."""
+    found = re.search(r"^kind:\s*(\S+)", path.read_text(encoding="utf-8"), re.M)
+    return found[1] if found else None
+
+
+def _resolve(
+    location: tuple[int | str, ...], root: type[pydantic.BaseModel] = Recipe
+) -> tuple[list[int | str], type[pydantic.BaseModel] | None]:
     """The location without pydantic's union tags, and the class that holds its last part."""
-    owner: type[pydantic.BaseModel] | None = Recipe
+    owner: type[pydantic.BaseModel] | None = root
     cleaned: list[int | str] = []
     members: list[type[pydantic.BaseModel]] = []
     for part in location:
