@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from seqdiff.cli import options
+from seqdiff.cli.mutations import METHODS
 from seqdiff.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +27,31 @@ def command(
         list[str] | None, typer.Option("--set", help="Change a setting of a question: --set recovery.gaps=100.")
     ] = None,
     vcf: Annotated[Path | None, typer.Option("--vcf", help="variants: which ones, VCF, plain or gzip.")] = None,
-    fasta: Annotated[Path | None, typer.Option("--fasta", help="variants: the genome of the VCF.")] = None,
+    fasta: Annotated[
+        Path | None, typer.Option("--fasta", help="variants: the genome of the VCF, or the wild type of the mutations.")
+    ] = None,
+    mutations: Annotated[
+        Path | None, typer.Option("--mutations", help="variants: of a protein, measured: a table as ProteinGym has it.")
+    ] = None,
+    record: Annotated[
+        str | None, typer.Option("--record", help="variants: which record of the FASTA is the wild type.")
+    ] = None,
+    first_residue: Annotated[
+        int | None, typer.Option("--first-residue", help="variants: the number of the first residue; default 1.")
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option("--column", help="variants: which column has the mutations; default: mutant.")
+    ] = None,
+    score_column: Annotated[
+        str | None, typer.Option("--score-column", help="variants: which has the measurements; default: DMS_score.")
+    ] = None,
+    bin_column: Annotated[
+        str | None,
+        typer.Option("--bin-column", help="variants: which says what is fit; default: DMS_score_bin, or the median."),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="variants: how mutations are scored, as in seqdiff variants.")
+    ] = None,
     positive: Annotated[
         str | None,
         typer.Option("--positive", help="variants: which alleles are positives: 'AF<0.001 && FILTER==PASS'."),
@@ -69,7 +94,9 @@ def command(
     stood there, bits, distance of k-mers) and variants (AUROC and AUPRC of telling positive from negative variants by
     -LLR, the log-likelihood ratio of alternate to reference allele, by class of variant and with 95 % intervals). A
     condition on INFO, ID, QUAL or FILTER is KEY, or KEY and a value with < <= > >= == or != between; && joins
-    conditions. Alleles that are both positive and negative, or neither, are left out. And probe (what the embeddings
+    conditions. Alleles that are both positive and negative, or neither, are left out. For proteins: assay (Spearman,
+    AUC, MCC, NDCG and top recall of the scores of mutants beside what an assay measured, as ProteinGym defines them;
+    variants --mutations asks the same). And probe (what the embeddings
     know of the labels of --train and --test: accuracy, MCC, F1, AUROC or correlations of a linear model, beside one
     of k-mer counts).
 
@@ -86,12 +113,24 @@ def command(
     names = tuple(dict.fromkeys(questions or DEFAULT))
     for name in names:
         options.one_of("question", name, tuple(QUESTIONS))
+    if mutations is not None and "variants" in names:
+        names = tuple("assay" if name == "variants" else name for name in names)
     changes = _changes(settings or [], tuple(QUESTIONS))
     if unasked := changes.keys() - set(names):
         raise UsageError(f"--set {unasked.pop()}...: that question is not asked")
+    assay = "assay" in names
+    if assay and method is not None:
+        if "scorer" in changes.setdefault("assay", {}):
+            raise UsageError("--method and --set assay.scorer: give one of them")
+        changes["assay"]["scorer"] = {"method": options.one_of("--method", method, METHODS)}
+    elif method is not None:
+        raise UsageError("--method is for the question variants with --mutations, which is not asked")
+    of_either = {"fasta": fasta, "check_ref": check_ref}
     given = {
-        "variants": {"vcf": vcf, "fasta": fasta, "positive": positive, "negative": negative, "label": label,
-                     "check_ref": check_ref},
+        "variants": {"vcf": vcf, "positive": positive, "negative": negative, "label": label}
+        | ({} if assay else of_either),
+        "assay": {"mutations": mutations, "record": record, "first_residue": first_residue, "column": column,
+                  "score_column": score_column, "bin_column": bin_column} | (of_either if assay else {}),
         "probe": {"train": train, "test": test, "dev": dev, "sequence_column": sequence_column,
                   "label_column": label_column, "task": task},
     }  # fmt: skip
@@ -100,7 +139,8 @@ def command(
             if value is not None:
                 option = "--" + setting.replace("_", "-")
                 if owner not in names:
-                    raise UsageError(f"{option} is for the question {owner}, which is not asked")
+                    asks = "variants with --mutations" if owner == "assay" else owner
+                    raise UsageError(f"{option} is for the question {asks}, which is not asked")
                 if setting in changes.setdefault(owner, {}):
                     raise UsageError(f"{option} and --set {owner}.{setting}: give one of them")
                 changes[owner][setting] = value

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from seqdiff.config import members
 from seqdiff.evaluate.answer import Answer, Progress, Table
+from seqdiff.evaluate.assay import Assay
 from seqdiff.evaluate.calibration import Calibration
 from seqdiff.evaluate.likelihood import Likelihood
 from seqdiff.evaluate.probe import Probe
@@ -18,7 +19,7 @@ from seqdiff.evaluate.samplers import Samplers
 from seqdiff.evaluate.variants import Variants
 
 QuestionConfig = Annotated[
-    Likelihood | Recovery | Calibration | Samplers | Variants | Probe, Field(discriminator="question")
+    Likelihood | Recovery | Calibration | Samplers | Variants | Assay | Probe, Field(discriminator="question")
 ]
 """Any question."""
 
@@ -28,7 +29,7 @@ QUESTIONS = members(QuestionConfig, "question")
 DEFAULT = ("likelihood", "recovery", "calibration")
 """The questions that are asked where none is named: those that need no more than the run, in minutes."""
 
-WITHOUT_DATA = ("probe",)
+WITHOUT_DATA = ("assay", "probe")
 """Those that ask nothing of the data that the model was trained on, which need not be there."""
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "QUESTIONS",
     "WITHOUT_DATA",
     "Answer",
+    "Assay",
     "Calibration",
     "Likelihood",
     "Probe",

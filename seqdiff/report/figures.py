@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
+from seqdiff.report.assay import assay_figure
 from seqdiff.report.probe import probe_figure
 from seqdiff.report.samplers import samplers_figure
 from seqdiff.report.style import FLOOR, GREEN, GREY, INK, MODEL, PALE, RIVAL, errors, figure, key_above
@@ -189,6 +190,7 @@ FIGURES = {
     "samplers": samplers_figure,
     "variants": variants_figure,
     "probe": probe_figure,
+    "assay": assay_figure,
 }
 """By question."""
 

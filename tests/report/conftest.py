@@ -14,6 +14,7 @@ def summaries() -> dict[str, dict]:
         "calibration": calibration(),
         "variants": variants(),
         "samplers": samplers(),
+        "assay": assay(),
         "probe": probe(),
     }
 
@@ -116,3 +117,20 @@ def samplers() -> dict:
     rows = [row(n, c, 0.32 - 0.02 * (b - 1.87), b, 0.08 + abs(b - 1.87) / 3) for n, c, b in zip(names, calls, bits)]
     return {"question": "samplers", "unit": "base", "settings": {"word": 3, "gap": 64}, "samplers": rows,
             "true": row(None, 0, 1.0, 1.87, 0.07), "halves": 0.01}  # fmt: skip
+
+
+def assay() -> dict:
+    def of(values: tuple[float, ...], spread: float) -> dict:
+        names = ("spearman", "auc", "mcc", "ndcg", "top_recall")
+        return {n: {"value": v, "low": v - spread, "high": v + spread} for n, v in zip(names, values, strict=True)}
+
+    rng = np.random.default_rng(6)
+    fitness = rng.normal(size=600)
+    points = np.stack([3 * fitness - 4 + rng.normal(0, 2, 600), fitness], 1).round(3).tolist()
+    results = {
+        "model": of((0.71, 0.86, 0.55, 0.78, 0.3), 0.04), "BLOSUM62": of((0.33, 0.66, 0.2, 0.6, 0.16), 0.03),
+        "site-independent": of((0.597, 0.79, 0.46, 0.71, 0.22), 0.05), "minus BLOSUM62": of((0.4,) * 5, 0.04),
+    }  # fmt: skip
+    return {"question": "assay", "protein": "BLAT_ECOLX", "score": "llr", "settings": {"score_column": "DMS_score"},
+            "classes": [{"class": "all", "mutants": 4807, "judged": True, "fit": 2404, "sites": 253,
+                         "results": results}], "points": points}  # fmt: skip

@@ -14,7 +14,9 @@ def size(path) -> tuple[int, int]:
     return struct.unpack(">II", head[16:])
 
 
-@pytest.mark.parametrize("question", ["likelihood", "recovery", "calibration", "variants", "samplers", "probe"])
+@pytest.mark.parametrize(
+    "question", ["likelihood", "recovery", "calibration", "variants", "samplers", "probe", "assay"]
+)
 def test_same_numbers_same_picture_other_numbers_another(question, summaries, tmp_path):
     for name in ("one.png", "two.png"):
         draw(tmp_path / name, question, summaries[question])
@@ -30,6 +32,8 @@ def test_same_numbers_same_picture_other_numbers_another(question, summaries, tm
             other["reliability"][3]["observed"]["value"] += 0.05
         case "samplers":
             other["samplers"][2]["bits"]["value"] += 0.05
+        case "assay":
+            other["points"][3][0] += 1
         case "probe":
             other["results"]["k-mers"]["mcc"]["high"] += 0.05
         case "variants":
