@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int, Int64
 
 from seqdiff.data.batches import Batch, Shuffled
-from seqdiff.data.proteome import Proteome
+from seqdiff.data.collection import Collection
 from seqdiff.data.sequences import as_batch
 from seqdiff.streams import seed_of, uniforms
 
@@ -59,23 +59,23 @@ def widths(sizes: Int[np.ndarray, "N"], longest: int, budget: int, most: int = M
 
 
 class Buckets:
-    """A `Loader` of whole proteins, `batch_size` times the context in letters a step, pads included.
+    """A `Loader` of whole proteins or documents, `batch_size` times the context in letters a step, pads included.
 
-    Of a protein longer than the context, training sees a stretch of that length from anywhere in it. With `weights`,
+    Of one longer than the context, training sees a stretch of that length from anywhere in it. With `weights`,
     sequences are drawn that often in proportion, spread evenly; without, each comes once before any comes again.
     """
 
     def __init__(
         self,
-        proteome: Proteome,
+        collection: Collection,
         records: Int[np.ndarray, "R"],
         context: int,
         batch_size: int,
         seed: int,
         weights: Float64[np.ndarray, "R"] | None = None,
     ):
-        self.proteome, self.context, self._seed = proteome, context, seed
-        sizes = np.minimum(proteome.lengths[records], context)
+        self.collection, self.context, self._seed = collection, context, seed
+        sizes = np.minimum(collection.lengths[records], context)
         self.letters = float(sizes.sum() if weights is None else sizes @ weights)
         order = np.argsort(sizes, kind="stable")
         self.widths = widths(sizes, context, batch_size * context)
@@ -105,12 +105,12 @@ class Buckets:
         bucket, visit = self._of(step)
         positions = visit * self._rows[bucket] + np.arange(rows.start, rows.stop)
         records = self._records[bucket][self._items(bucket, positions)]
-        lengths = self.proteome.lengths[records]
+        lengths = self.collection.lengths[records]
         sizes = np.minimum(lengths, self.context)
         spare = lengths - sizes + 1
         starts = (uniforms(self._seed, f"crop {bucket}", positions) * spare).astype(np.int64)
-        codes = self.proteome.gather(records, starts, sizes, int(self.widths[bucket]))
-        return as_batch(codes, self.proteome.alphabet.size)
+        codes = self.collection.gather(records, starts, sizes, int(self.widths[bucket]))
+        return as_batch(codes, self.collection.alphabet.size)
 
     def _items(self, bucket: int, positions: Int64[np.ndarray, "B"]) -> Int64[np.ndarray, "B"]:
         """The sequences of a bucket that stand at positions of its endless stream."""

@@ -17,24 +17,28 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Bool, Int, Int64, UInt8
+from jaxtyping import Int64
 
 from seqdiff.alphabet import INVALID, PROTEIN, Alphabet
 from seqdiff.data import headers
+from seqdiff.data.collection import Collection
 from seqdiff.data.encoded import digest_of, encoded
 from seqdiff.data.fasta import first_word, invalid_letter, pieces, read_records
 from seqdiff.data.output import Output
 from seqdiff.data.source import BLANKS, Source
 from seqdiff.errors import DataError
 
-COLUMNS = ("end", "known", "sequence", "sequence_too", "identifier", "organism", "gene")
+COLUMNS = (*Collection.columns, "identifier", "organism", "gene")
 _ROW = struct.Struct("<qq16sqqq")
 _BLOCK = 1 << 20
 _UPPER = bytes(range(256)).upper()
 
 
-class Proteome:
+class Proteome(Collection):
     """The records of a protein FASTA file as codes, any of them at once; all arrays have one value a record.
+
+    `known` letters are one residue: no X, B, Z, J, U or O. `keys` are `key_of` of each record's identifier, organism or
+    gene (0: the header does not say), or of its sequence; letters are compared but for case.
 
     >>> import tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -48,15 +52,12 @@ class Proteome:
     >>> folder.cleanup()
     """
 
+    columns = COLUMNS
+
     def __init__(self, path: Path, alphabet: Alphabet, footer: dict, codes: np.ndarray, words: np.ndarray):
-        self.path, self.alphabet = path, alphabet
-        self.checksum: str = footer["checksum"]
-        """blake2b-128, hex, of all sequences in their order: names, line breaks and compression do not matter."""
+        super().__init__(path, alphabet, footer["checksum"], codes, words)
         self.composition = np.array(footer["composition"], np.int64)
         """How often each token occurs."""
-        self._codes = codes
-        self._table = words.reshape(-1, len(COLUMNS))
-        self._ends = np.concatenate([[0], self._table[:, 0]])
 
     @classmethod
     def open(
@@ -67,47 +68,6 @@ class Proteome:
         Raises DataError: no such file, damage, letters the alphabet lacks, a stop codon inside, no room.
         """
         return cls(Path(path), alphabet, *encoded(path, Records(alphabet), progress))
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    @property
-    def lengths(self) -> Int64[np.ndarray, "N"]:
-        """Letters of each record."""
-        return np.diff(self._ends)
-
-    @property
-    def known(self) -> Int64[np.ndarray, "N"]:
-        """Letters of each record that are one residue: no X, B, Z, J, U or O."""
-        return self._table[:, 1]
-
-    def keys(self, column: str) -> Int64[np.ndarray, "N"]:
-        """`key_of` of each record's identifier, organism or gene (0: the header does not say), or of its sequence."""
-        return self._table[:, COLUMNS.index(column)]
-
-    def repeated(self) -> Bool[np.ndarray, "N"]:
-        """Which records have the sequence of one before them, letter for letter but for case."""
-        first, second = self.keys("sequence"), self.keys("sequence_too")
-        order = np.argsort(first, kind="stable")
-        same = (first[order][1:] == first[order][:-1]) & (second[order][1:] == second[order][:-1])
-        found = np.zeros(len(self), bool)
-        found[order[1:][same]] = True
-        return found
-
-    def tokens(self, record: int) -> UInt8[np.ndarray, " length"]:
-        """The tokens of a record, a view of the file."""
-        return self._codes[self._ends[record] : self._ends[record + 1]]
-
-    def gather(
-        self, records: Int[np.ndarray, " n"], starts: Int[np.ndarray, " n"], sizes: Int[np.ndarray, " n"], width: int
-    ) -> UInt8[np.ndarray, "n width"]:
-        """`sizes` tokens from `starts` of each record, padded on the right to `width`."""
-        rows = np.full((len(records), width), self.alphabet.pad, np.uint8)
-        begin = self._ends[records] + starts
-        assert (begin + sizes <= self._ends[np.asarray(records) + 1]).all(), "a piece ends after its record"
-        for row, at, size in zip(rows, begin.tolist(), sizes.tolist(), strict=True):
-            row[:size] = self._codes[at : at + size]
-        return rows
 
     def name(self, record: int) -> str:
         """The name of a record, for messages: looked up in the FASTA file, which may take a while."""

@@ -1,39 +1,39 @@
-"""Whole proteins as they are evaluated; where one is longer than the context, the pieces of it."""
+"""Whole proteins or documents as they are evaluated; where one is longer than the context, the pieces of it."""
 
 import numpy as np
 import torch
-from jaxtyping import Int, Int64, UInt8
+from jaxtyping import Int, Int64, Integer
 
 from seqdiff.data.batches import Batch
-from seqdiff.data.proteome import Proteome
+from seqdiff.data.collection import Collection
 
 
 class Sequences:
-    """Some `records` of a proteome as `Examples`: a protein an example.
+    """Some `records` of a collection as `Examples`: a protein or document an example.
 
-    A protein longer than `context` gives as few pieces of about the same length as fit, so that none of its letters
-    is lost; `unit` says which pieces, or proteins of one cluster, belong together.
+    A record longer than `context` gives as few pieces of about the same length as fit, so that none of its letters
+    is lost; `unit` says which pieces, or records of one cluster, belong together.
     """
 
     def __init__(
         self,
-        proteome: Proteome,
+        collection: Collection,
         records: Int[np.ndarray, "R"],
         context: int,
         clusters: Int64[np.ndarray, "R"] | None = None,
     ):
-        self.proteome, self.records, self.context = proteome, records, context
-        lengths = proteome.lengths[records]
+        self.collection, self.records, self.context = collection, records, context
+        lengths = collection.lengths[records]
         pieces = -(-lengths // context)
         which = np.repeat(np.arange(len(records)), pieces)
         nth = np.arange(len(which)) - (np.cumsum(pieces) - pieces)[which]
         self._record = records[which]
         self._start = nth * lengths[which] // pieces[which]
         self._size = (nth + 1) * lengths[which] // pieces[which] - self._start
-        self.letters = int(proteome.known[records].sum())
-        """Known residues."""
+        self.letters = int(collection.known[records].sum())
+        """Known letters."""
         self.unit = self._record if clusters is None else clusters[which]
-        """Of each example, what it shares with those that it resembles: its protein, or its cluster."""
+        """Of each example, what it shares with those that it resembles: its record, or its cluster."""
 
     def __len__(self) -> int:
         return len(self._record)
@@ -47,11 +47,11 @@ class Sequences:
         """Some of them, padded on the right to the longest of these."""
         items = np.asarray(items)
         sizes = self._size[items]
-        codes = self.proteome.gather(self._record[items], self._start[items], sizes, int(sizes.max(initial=0)))
-        return as_batch(codes, self.proteome.alphabet.size)
+        codes = self.collection.gather(self._record[items], self._start[items], sizes, int(sizes.max(initial=0)))
+        return as_batch(codes, self.collection.alphabet.size)
 
 
-def as_batch(codes: UInt8[np.ndarray, "B L"], symbols: int) -> Batch:
+def as_batch(codes: Integer[np.ndarray, "B L"], symbols: int) -> Batch:
     """Tokens that weigh 1 where they are known."""
-    tokens = torch.from_numpy(codes).long()
+    tokens = torch.from_numpy(codes.astype(np.int64))
     return Batch(tokens, (tokens < symbols).float())
