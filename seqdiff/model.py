@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from seqdiff import devices
+from seqdiff import devices, resources
 from seqdiff.alphabet import Alphabet
 from seqdiff.checkpoint import Provenance, RunFolder
 from seqdiff.data.fasta import Record, accepted
@@ -309,8 +309,8 @@ class Model:
 
 
 def load(run: str | Path | None = None, device: str = "auto") -> Model:
-    """The model of a run directory; without one, the small model that ships with seqdiff."""
-    folder = RunFolder(SHIPPED if run is None else run)
+    """The model of a run directory, or of one that ships, by name; without either, the small model of human DNA."""
+    folder = RunFolder(SHIPPED if run is None else resources.run_folder(run))
     recipe = folder.read_recipe()
     denoiser = recipe.network()
     provenance = folder.read_weights(denoiser)

@@ -22,6 +22,16 @@ def folder(kind: Literal["configs", "genomes"]) -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / kind
 
 
+def run_folder(run: str | Path) -> Path:
+    """The folder of a run; a name that is no folder here may be that of a model that ships with seqdiff.
+
+    >>> run_folder("human-chr20").parent.name
+    'pretrained'
+    """
+    shipped = _PACKAGE / "pretrained" / run
+    return shipped if not Path(run).exists() and len(Path(run).parts) == 1 and shipped.is_dir() else Path(run)
+
+
 def cache_folder() -> Path:
     """Where encoded genomes and compiled kernels are kept: `$SEQDIFF_CACHE`, else the user's cache directory.
 

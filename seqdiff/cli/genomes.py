@@ -9,20 +9,22 @@ from seqdiff.cli import options
 
 
 def list_genomes() -> None:
-    """Show the genomes seqdiff knows, and which are on this machine.
+    """Show the genomes and the sets of proteins seqdiff knows, and which are on this machine.
 
     Example: seqdiff genomes list
     """
-    from seqdiff.data import genomes
+    from seqdiff.data import genomes, proteins
     from seqdiff.errors import DataError
 
-    print("name\tbases\tassembly\twhere")
+    print("name\tletters\tassembly\twhere")
     for name, entry in genomes.Registry.load().genomes.items():
         try:
             where = str(genomes.resolve(name))
         except DataError:
             where = f"not here: seqdiff genomes fetch {name}"
         print(f"{name}\t{entry.bases}\t{entry.assembly}\t{where}")
+    for name, proteome in proteins.Registry.load().sets.items():
+        print(f"{name}\t{proteome.residues}\t{proteome.description}\t{proteome.path}")
 
 
 def fetch_genome(
@@ -46,6 +48,9 @@ def fetch_genome(
 
 def index_genome(
     fasta: Annotated[Path, typer.Argument(help="FASTA, plain, gzip or bgzip.")],
+    proteins: Annotated[
+        bool, typer.Option("--proteins", help="It is proteins: print how many there are, and their residues.")
+    ] = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -55,9 +60,14 @@ def index_genome(
     """
     options.start(threads=None, quiet=quiet, verbose=verbose)
     from seqdiff.data.genome import Genome
+    from seqdiff.data.proteome import Proteome
     from seqdiff.data.source import size_of
 
     with options.progress("index", "byte", quiet, size_of(fasta)) as advance:
-        genome = Genome.open(fasta, progress=options.difference(advance))
-    for contig, length in genome.contigs.items():
+        report = options.difference(advance)
+        encoded = Proteome.open(fasta, progress=report) if proteins else Genome.open(fasta, progress=report)
+    if isinstance(encoded, Proteome):
+        print(f"proteins\t{len(encoded)}\nresidues\t{encoded.lengths.sum()}")
+        return
+    for contig, length in encoded.contigs.items():
         print(f"{contig}\t{length}")

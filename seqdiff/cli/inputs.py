@@ -1,6 +1,7 @@
 """Input is looked at before it is used, so that what is wrong with it is said before there is any output."""
 
 import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from seqdiff.data.fasta import Record
     from seqdiff.data.intervals import Interval
 
+log = logging.getLogger("seqdiff")
+
 
 @contextlib.contextmanager
 def checked(
@@ -32,6 +35,7 @@ def checked(
     What can be read only once (stdin, a pipe) is passed on unread and its lengths are empty, unless `spool` asks for
     a temporary copy. `look` is shown every record and may refuse it. Raises DataError for the first damaged record.
     """
+    from seqdiff.alphabet import PROTEIN
     from seqdiff.data.fasta import accepted, read_records
     from seqdiff.data.source import name_of
 
@@ -50,15 +54,21 @@ def checked(
                 place = os.environ.get("TMPDIR", "the temporary folder (TMPDIR says which)")
                 raise DataError(f"{name_of(fasta)} cannot be copied to {place}: {explain(error)}") from error
             path = copy.name
-        lengths = {}
+        lengths, bases = {}, 0
         try:
             for record in read_records(path, duplicates=duplicates):
                 record = accepted(record, alphabet, fasta)
                 lengths[record.name] = len(record.sequence)
+                if alphabet.name == PROTEIN.name:
+                    bases += len(record.sequence) - len(record.sequence.translate(None, b"ACGTUNacgtun"))
                 if look:
                     look(record)
         except DataError as error:
             raise DataError(str(error).replace(path, name_of(fasta))) from error
+        if bases > 0.95 * sum(lengths.values()):
+            log.warning(
+                "%s: nearly all letters are A, C, G, T or N: is this DNA? This is a model of proteins", name_of(fasta)
+            )
         yield path, lengths
 
 

@@ -20,6 +20,14 @@ def command(
         Path | None,
         typer.Option("--from", help="Fine-tune: start with this run's model, and its network for the recipe's."),
     ] = None,
+    clusters: Annotated[
+        Path | None,
+        typer.Option(
+            "--clusters",
+            help="Of proteins: a table of representative and member, as `mmseqs easy-cluster` writes; no cluster is "
+            "trained on and held out. The same as --set data.clusters=FILE.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last save, if there is one.")] = False,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's seed.")] = None,
     device: options.Device = "auto",
@@ -33,7 +41,8 @@ def command(
     torchrun --nproc-per-node 8 -m seqdiff train hg38
 
     With --set data.fasta=FILE a recipe's genome is read from your own copy of it; for a genome of your own, say
-    --set data.genome=null as well.
+    --set data.genome=null as well. For proteins of your own: train protein-demo --set data.proteins=null
+    --set data.fasta=FILE, and --clusters TABLE.
 
     --from RUN begins a new run with the weights of another (or an imported) one and records that as training.start;
     --resume goes on with the run in --out itself.
@@ -42,9 +51,15 @@ def command(
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     from seqdiff import recipe as recipes
+    from seqdiff import resources
     from seqdiff.train import loop
 
     changes = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
+    if clusters is not None:
+        if any(setting.partition("=")[0].strip() == "data.clusters" for setting in changes):
+            raise UsageError("--clusters and --set data.clusters: give one of them")
+        changes.append(f"data.clusters={json.dumps(str(clusters))}")
+    start = None if start is None else resources.run_folder(start)
     resolved = recipes.load(recipe, [*_start(start), *changes])
     if start is not None and resolved.training.start != start.expanduser().absolute():
         raise UsageError(f"--from {start}: --set gives training.start {resolved.training.start}; give one of the two")

@@ -268,7 +268,8 @@ def check_letters(record: Record, alphabet: Alphabet, path: str | Path) -> None:
     >>> from seqdiff.alphabet import DNA
     >>> check_letters(Record("p53", "p53", b"MEEPQ"), DNA, "p.fa")
     Traceback (most recent call last):
-    seqdiff.errors.DataError: p.fa: record 'p53' has 'E' at position 2, no letter of DNA: is this a protein?
+    seqdiff.errors.DataError: p.fa: record 'p53' has 'E' at position 2, no letter of DNA: is this a protein? A model \
+of proteins reads it: --model protein-demo, or one that you train
     """
     if (where := alphabet.first_invalid(record.sequence)) is not None:
         letter = record.sequence[where : where + 1]
@@ -302,7 +303,7 @@ def invalid_letter(source: str, record: str, position: int, letter: bytes, alpha
     elif letter.isdigit():
         hint = "are there line numbers in the sequence? Remove them"
     elif letter.isalpha() and alphabet.name != PROTEIN.name and PROTEIN.first_invalid(letter) is None:
-        hint = "is this a protein?"
+        hint = "is this a protein? A model of proteins reads it: --model protein-demo, or one that you train"
     else:
         hint = f"the letters are {alphabet.symbols}, {alphabet.unknown} for unknown"
         hint += ", and the ambiguity codes " + "".join(code for code, _ in alphabet.ambiguity)
