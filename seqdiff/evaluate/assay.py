@@ -155,10 +155,9 @@ class Assay(Config):
         depth = np.array([_depth(mutant) for mutant in measured.mutants])
         chosen = {"all": np.ones(len(depth), bool)}
         if len(set(depth)) > 1:
-            names = {0: "insertions, deletions", 1: "1 mutation", DEEP: f"{DEEP} or more"}
-            chosen |= {
-                names.get(number, f"{number} mutations"): depth == number for number in sorted(set(depth.tolist()))
-            }
+            names = {-1: "other lengths", 1: "1 mutation", DEEP: f"{DEEP} or more"}
+            there = sorted(set(depth.tolist()) - {0})
+            chosen |= {names.get(number, f"{number} mutations"): depth == number for number in there}
         site = _blocks(measured.mutants)
         return [
             {"class": name}

@@ -24,7 +24,7 @@ def assay_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
         left.set_title(f"{judged['mutants']:,} mutants of {summary['protein']}", pad=28)
         _numbers(right, {who: of for who, of in judged["results"].items() if not who.startswith("minus ")})
         right.set_title("How well mutants are ranked", pad=28)
-        key_above(right)
+        key_above(right, columns=4)
 
 
 def _points(axes: Axes, points: np.ndarray, score: str) -> None:
