@@ -10,11 +10,12 @@ from typing import Annotated
 from pydantic import Field
 
 from seqdiff.modalities.dna import Dna
+from seqdiff.modalities.family import Family
 from seqdiff.modalities.opened import Opened
 from seqdiff.modalities.protein import Protein
 from seqdiff.modalities.text import Text
 
-ModalityConfig = Annotated[Dna | Protein | Text, Field(discriminator="kind")]
+ModalityConfig = Annotated[Dna | Protein | Family | Text, Field(discriminator="kind")]
 """Any modality."""
 
-__all__ = ["Dna", "ModalityConfig", "Opened", "Protein", "Text"]
+__all__ = ["Dna", "Family", "ModalityConfig", "Opened", "Protein", "Text"]
