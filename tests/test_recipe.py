@@ -55,7 +55,7 @@ def test_a_setting_inside_a_part_that_is_null_can_be_set(path):
     first = recipe.load(path)
     assert first.data.splits is None
     values = recipe.yaml.safe_load(first.to_yaml())
-    recipe._apply(values, "data.splits.valid=0.2")
+    recipe.apply(values, "data.splits.valid=0.2")
     assert recipe.parse(values, "x").data.splits.valid == 0.2
 
 
