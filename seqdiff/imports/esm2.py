@@ -40,7 +40,7 @@ BESIDE = 2
 HEADS = ("EsmForMaskedLM", "EsmForDPLM")
 FIXED = {
     "vocab_size": 33, "mask_token_id": VOCABULARY.index("<mask>"), "pad_token_id": VOCABULARY.index("<pad>"),
-    "is_decoder": False, "add_cross_attention": False, "is_folding_model": False,
+    "is_decoder": False, "add_cross_attention": False, "is_folding_model": False, "rope_theta": 1e4,
 }  # fmt: skip
 """What every published checkpoint has, where config.json says anything of it."""
 
@@ -99,6 +99,11 @@ def settings(config: dict[str, Any], file: Path) -> Esm2:
         raise DataError(
             f"{file}: position_embedding_type is {kind!r}; only networks with 'rotary' or 'absolute' can be imported"
         )
+    for name in ("rope_scaling", "rope_parameters"):
+        rope = config.get(name) or {}
+        plain = isinstance(rope, dict) and rope.get("rope_type", rope.get("type", "default")) == "default"
+        if not plain or rope.get("rope_theta", 1e4) != 1e4:
+            raise DataError(f"{file}: {name} is {rope!r}; only rotary positions as ESM has them can be imported")
     epsilon = config.get("layer_norm_eps", 1e-12)  # the default of transformers
     if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < 1:
         raise DataError(f"{file}: layer_norm_eps is {epsilon!r}; it should be a small number above 0")
@@ -133,9 +138,9 @@ def convert(tensors: dict[str, Tensor], network: Esm2, file: Path) -> dict[str, 
         found[f"{ours}.weight"] = takeover.take(f"{theirs}.weight", (out, into))
         found[f"{ours}.bias"] = takeover.take(f"{theirs}.bias", (out,))
 
-    def norm(ours: str, theirs: str) -> None:
-        for part in ("weight", "bias"):
-            found[f"{ours}.{part}"] = takeover.take(f"{theirs}.{part}", (width,))
+    def norm(ours: str, theirs: str) -> None:  # transformers 5 saves them as gamma and beta
+        for part, old in (("weight", "gamma"), ("bias", "beta")):
+            found[f"{ours}.{part}"] = takeover.take([f"{theirs}.{part}", f"{theirs}.{old}"], (width,))
 
     embedding, decoder = f"{esm}embeddings.word_embeddings.weight", "lm_head.decoder.weight"
     names = [embedding, decoder] if network.tie_embedding else [embedding]

@@ -144,6 +144,20 @@ def test_names_without_the_prefix_are_read(esm2):
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
+def test_norms_have_the_names_of_transformers_5_too(esm2):
+    """Which saves what it calls weight and bias as gamma and beta (5.23.0)."""
+    before = Esm2Folder(path=esm2).read().weights
+
+    def rename(tensors):
+        for name in [name for name in tensors if "LayerNorm" in name]:
+            new = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+            tensors[new] = tensors.pop(name)
+
+    configure(change(esm2, rename), rope_theta=10000.0, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    after = Esm2Folder(path=esm2).read().weights
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
 def test_a_head_of_its_own_where_one_is_shared_is_refused(esm2):
     def own(tensors):
         tensors["lm_head.decoder.weight"] = tensors["esm.embeddings.word_embeddings.weight"] + 1
@@ -163,6 +177,9 @@ def test_a_head_of_its_own_where_one_is_shared_is_refused(esm2):
         ({"vocab_size": 25}, "vocab_size is 25; only networks with 33 can be imported"),
         ({"mask_token_id": 4}, "mask_token_id is 4"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
+        ({"rope_theta": 500000.0}, "rope_theta is 500000.0; only networks with 10000.0 can be imported"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling is {'type': 'linear', 'factor': 2.0}"),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 1.0}}, "rope_parameters is"),
         ({"num_attention_heads": 3}, "hidden_size 16 does not divide into 3 heads of even width"),
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0; it should be a number from 1 on"),
         ({"layer_norm_eps": "small"}, "layer_norm_eps is 'small'"),
