@@ -9,26 +9,31 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Int64, Integer, UInt8
 from pydantic import Field, model_validator
 
 from seqdiff.config import Config
-from seqdiff.data import characters
+from seqdiff.data import characters, documents, lengths, text
+from seqdiff.data.buckets import Buckets
 from seqdiff.data.characters import BYTES, TEXT8, UNREAD, Characters
+from seqdiff.data.documents import Documents
 from seqdiff.data.passages import PassageLoader, Passages
-from seqdiff.data.text import RunningText, counted
+from seqdiff.data.sequences import Sequences
+from seqdiff.data.text import RunningText
 from seqdiff.errors import ConfigError, DataError
 
 log = logging.getLogger("seqdiff")
 
 PIECE = 2**23
 """Longest piece of a text that is handed out at once, in characters."""
+SPLITS = ("train", "valid", "test")
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Shares(Config):
-    """What is held out. Of running text the end: validation, then test, as text8's 90M, 5M and 5M."""
+    """What is held out. Of running text the end: validation, then test, as text8's 90M, 5M and 5M. Of documents those
+    that their letters choose, so that adding others moves none."""
 
     valid: Share = 0.05
     test: Share = 0.05
@@ -41,7 +46,7 @@ class Shares(Config):
 
 
 class Text(Config):
-    """A text file, plain or gzip.
+    """A text file, plain or gzip: running text, or documents, one a line or one a row of a table.
 
     `coding` says what a symbol is: one of text8's 27 letters, a byte, or a character of the file. Characters are
     learned from the file, those that stand there at least `min_count` times, at most the `max_symbols` most frequent;
@@ -50,6 +55,10 @@ class Text(Config):
 
     kind: Literal["text"] = "text"
     file: Path | None = None
+    mode: Literal["stream", "documents"] = "stream"
+    """A stream goes on from line to line and is cut into passages; documents stand by themselves."""
+    column: str | None = None
+    """Documents are the cells of this column of a table (comma, tab or semicolon); without, the lines of a file."""
     coding: Literal["text8", "bytes", "characters"] = "characters"
     characters: str | None = None
     """The alphabet of coding `characters`; none: it is learned from the file."""
@@ -61,6 +70,8 @@ class Text(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Text":
+        if self.column is not None and self.mode != "documents":
+            raise ValueError("column is for mode documents")
         if self.coding != "characters":
             for setting in ("characters", "min_count", "max_symbols"):
                 if getattr(self, setting) != type(self).model_fields[setting].default:
@@ -85,7 +96,9 @@ class Text(Config):
         if self.coding != "characters" or self.characters is not None:
             return self
         log.info("%s: learning its characters", self._path)
-        found = characters.learned(counted(self._path), self.min_count, self.max_symbols)
+        stream = self.mode == "stream"
+        counted = text.counted(self._path) if stream else documents.counted(self._path, self.column)
+        found = characters.learned(counted, self.min_count, self.max_symbols)
         if len(found) < 2:
             raise DataError(
                 f"{self._path} has {len(found)} characters of the kind that is asked for (data.min_count, "
@@ -99,35 +112,40 @@ class Text(Config):
             raise ConfigError("data.file: give a text file: --set data.file=FILE")
         return self.file.expanduser()
 
-    def open(self) -> "TextData":
+    def open(self) -> "RunningData | DocumentData":
         """The data, encoded if need be.
 
-        Raises DataError: no such file, not UTF-8, a split without a known character.
+        Raises DataError: no such file or column, not UTF-8, a split without a known character.
         """
-        data = TextData(self.resolved(), RunningText.open(self._path, self.resolved().alphabet))
-        if data.text_file.unknown:
-            share = data.text_file.unknown / len(data.text_file.tokens)
+        config = self.resolved()
+        if config.mode == "stream":
+            data = RunningData(config, RunningText.open(self._path, config.alphabet))
+        else:
+            opened = Documents.open(self._path, config.alphabet, config.column)
+            data = DocumentData(config, opened, _places(config.splits, opened))
+        total, unknown = data.size
+        if unknown:
             log.warning(
                 "%s: %s of %s %ss (%.2g %%) are none of the %d symbols: they are unknown, and not scored",
-                self._path, f"{data.text_file.unknown:,}", f"{len(data.text_file.tokens):,}", data.config.alphabet.unit,
-                100 * share, data.config.alphabet.size,
+                self._path, f"{unknown:,}", f"{total:,}", config.alphabet.unit, 100 * unknown / total,
+                config.alphabet.size,
             )  # fmt: skip
-        for split in ("train", "valid", "test"):
+        for split in SPLITS:
             examples = getattr(data, split)
-            if not len(examples) or (split == "train" and len(examples.tokens) < self.context):
+            if not len(examples) or (isinstance(examples, Passages) and len(data.train.tokens) < self.context):
                 raise DataError(
-                    f"{self._path} is too short: {split!r} has {len(examples.tokens):,} characters of it, "
-                    f"{examples.letters:,} of them known; lower data.context ({self.context:,}), or give more text"
+                    f"{self._path} is too short: {split!r} has {examples.letters:,} known characters of it; lower "
+                    f"data.context ({self.context:,}), or give more text"
                 )
         return data
 
 
 @dataclass(frozen=True)
-class TextData:
+class RunningData:
     """Opened running text (see `Opened`): its passages by split."""
 
     config: Text
-    text_file: RunningText
+    running: RunningText
 
     @cached_property
     def train(self) -> Passages:
@@ -142,19 +160,21 @@ class TextData:
         return self._passages("test")
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Characters, and how many of them are unknown."""
+        return len(self.running.tokens), self.running.unknown
+
+    @property
     def checksum(self) -> str:
         """Of the encoded text and of what is held out: another one means other data."""
         held_out = repr((self.config.splits.valid, self.config.splits.test))
-        return hashlib.blake2b((self.text_file.checksum + held_out).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b((self.running.checksum + held_out).encode(), digest_size=16).hexdigest()
 
     @property
     def source(self) -> str:
         """For people: which file, how long, in which symbols."""
         alphabet = self.config.alphabet
-        return (
-            f"{self.text_file.path.name}, {len(self.text_file.tokens):,} {alphabet.unit}s of {alphabet.size} "
-            f"({alphabet.name})"
-        )
+        return f"{self.running.path.name}, {self.size[0]:,} {alphabet.unit}s of {alphabet.size} ({alphabet.name})"
 
     @property
     def contents(self) -> str:
@@ -178,11 +198,101 @@ class TextData:
             yield tokens[first : first + PIECE]
 
     def _passages(self, split: str) -> Passages:
-        length, shares = len(self.text_file.tokens), self.config.splits
+        length, shares = self.size[0], self.config.splits
         test, valid = round(length * shares.test), round(length * shares.valid)
-        low, high = {
-            "train": (0, length - test - valid),
-            "valid": (length - test - valid, length - test),
-            "test": (length - test, length),
-        }[split]
-        return Passages(self.text_file.tokens[low:high], self.config.context, self.config.alphabet.size)
+        edges = [0, length - test - valid, length - test, length]
+        place = SPLITS.index(split)
+        tokens = self.running.tokens[edges[place] : edges[place + 1]]
+        return Passages(tokens, self.config.context, self.config.alphabet.size)
+
+
+@dataclass(frozen=True)
+class DocumentData:
+    """Opened documents (see `Opened`): whole ones, padded, by split."""
+
+    config: Text
+    documents: Documents
+    places: UInt8[np.ndarray, "N"]
+    """Of each document, its place in `SPLITS`, or beyond them where it is left out."""
+
+    def records(self, split: str) -> Int64[np.ndarray, "R"]:
+        """The documents of a split, in the order of the file."""
+        return np.flatnonzero(self.places == SPLITS.index(split))
+
+    @cached_property
+    def train(self) -> Sequences:
+        return self._sequences("train")
+
+    @cached_property
+    def valid(self) -> Sequences:
+        return self._sequences("valid")
+
+    @cached_property
+    def test(self) -> Sequences:
+        return self._sequences("test")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Characters, and how many of them are unknown."""
+        total = int(self.documents.lengths.sum())
+        return total, total - int(self.documents.known.sum())
+
+    @property
+    def checksum(self) -> str:
+        """Of the documents and of what is held out: another one means other data."""
+        digest = hashlib.blake2b(self.documents.checksum.encode(), digest_size=16)
+        digest.update(self.places)
+        return digest.hexdigest()
+
+    @property
+    def source(self) -> str:
+        """For people: which file, how many documents, in which symbols."""
+        alphabet, column = self.config.alphabet, self.config.column
+        where = f" ({column})" if column else ""
+        total = f"{len(self.documents):,} documents of {self.size[0]:,} {alphabet.unit}s of {alphabet.size}"
+        return f"{self.documents.path.name}{where}, {total} ({alphabet.name})"
+
+    @property
+    def contents(self) -> str:
+        train = self.documents.lengths[self.records("train")]
+        longer, context = int((train > self.config.context).sum()), self.config.context
+        cropped = f" ({longer:,} longer than the context of {context:,}: cropped at random)" if longer else ""
+        return f"{len(train):,} documents of {train.sum():,} {self.config.alphabet.unit}s{cropped}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How many documents of each length there are to train on."""
+        return {"lengths": lengths.counted(self.documents.lengths[self.records("train")])}
+
+    @property
+    def both_strands(self) -> bool:
+        return False
+
+    def loader(self, seed: int, batch_size: int) -> Buckets:
+        return Buckets(self.documents, self.records("train"), self.config.context, batch_size, seed)
+
+    def text(self, split: str) -> Iterator[Integer[np.ndarray, "_"]]:
+        for record in self.records(split):
+            yield self.documents.tokens(int(record))
+
+    def _sequences(self, split: str) -> Sequences:
+        return Sequences(self.documents, self.records(split), self.config.context)
+
+
+def _places(shares: Shares, opened: Documents) -> UInt8[np.ndarray, "N"]:
+    """Which split each document is in; 3 where it is left out, and says how many those are."""
+    point = opened.keys("sequence").astype(np.uint64) / 2.0**64
+    places = np.where(point < shares.test, 2, np.where(point < shares.test + shares.valid, 1, 0)).astype(np.uint8)
+    left = {
+        "without a known character": opened.known == 0,
+        "that came before, letter for letter": opened.repeated(),
+    }
+    said = []
+    for why, which in left.items():
+        which = which & (places < len(SPLITS))
+        places[which] = len(SPLITS)
+        if number := int(which.sum()):
+            said.append(f"{number:,} {why}")
+    if said:
+        log.info("%s: of %s documents, left out %s", opened.path, f"{len(opened):,}", ", ".join(said))
+    return places
