@@ -20,6 +20,8 @@ class Rows:
     tokens: UInt8[np.ndarray, "N L"]
     weights: Float64[np.ndarray, "N"]
     """How much each row counts in training."""
+    unit: Int64[np.ndarray, "N"]
+    """The group of relatives of each: rows of one are no independent sample."""
     alphabet: Alphabet
 
     def __len__(self) -> int:
@@ -58,10 +60,10 @@ class RowLoader:
     is spread over the family like its weights.
 
     >>> from seqdiff.alphabet import ALIGNED
-    >>> rows = Rows(np.arange(3, dtype=np.uint8)[:, None], np.array([1.0, 0.5, 0.5]), ALIGNED)
+    >>> rows = Rows(np.arange(3, dtype=np.uint8)[:, None], np.array([1.0, 0.5, 0.5]), np.arange(3), ALIGNED)
     >>> drawn = RowLoader(rows, batch_size=400, seed=0).batch(1, range(400)).tokens
     >>> torch.bincount(drawn[:, 0]).tolist()
-    [200, 100, 100]
+    [200, 99, 101]
     """
 
     examples: Rows

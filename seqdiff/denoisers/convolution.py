@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from pydantic import AfterValidator, Field, field_validator
 from torch import Tensor, nn
 
-from seqdiff.denoisers.denoiser import Denoiser, Network
+from seqdiff.denoisers.denoiser import Denoiser, Network, columns_of
 from seqdiff.denoisers.layers import initialise
 
 
@@ -44,6 +44,9 @@ class Convolution(Network):
     """Taps of a convolution; odd, so that it looks as far to both sides."""
     max_dilation: Annotated[int, Field(ge=1)] = 64
     """Dilations run 1, 2, 4, ... up to this power of two, and start again."""
+    learned_positions: bool = False
+    """Whether each position of the context has a learned vector of its own, as the columns of a family may want it. The
+    network is then for rows of that one length."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a block's output that is dropped in training."""
 
@@ -66,14 +69,14 @@ class Convolution(Network):
 
     def build(self, symbols: int, context: int | None = None) -> "ConvolutionDenoiser":
         """A freshly initialised network over `symbols` symbols."""
-        return ConvolutionDenoiser(self, symbols)
+        return ConvolutionDenoiser(self, symbols, columns_of(context, self.kind) if self.learned_positions else None)
 
 
 class ConvolutionDenoiser(Denoiser):
     """The network of `Convolution`."""
 
-    def __init__(self, settings: Convolution, symbols: int):
-        super().__init__(symbols, settings.width)
+    def __init__(self, settings: Convolution, symbols: int, columns: int | None):
+        super().__init__(symbols, settings.width, columns=columns)
         self.reach = settings.reach
         self.blocks = nn.ModuleList(Block(settings, dilation) for dilation in settings.dilations)
         self.norm = nn.LayerNorm(settings.width)

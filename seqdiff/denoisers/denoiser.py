@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from seqdiff.config import Config
+from seqdiff.errors import ConfigError
 
 
 class Network(Config):
@@ -61,13 +62,24 @@ class Denoiser(nn.Module, ABC):
     """Of each layer only the input is kept for the backward pass, which computes the layer again (Chen et al. 2016,
     arXiv:1604.06174). It changes memory and time, no result."""
 
-    def __init__(self, symbols: int, width: int, *, tie_embedding: bool = False, left_to_right: bool = False):
+    def __init__(
+        self,
+        symbols: int,
+        width: int,
+        *,
+        tie_embedding: bool = False,
+        left_to_right: bool = False,
+        columns: int | None = None,
+    ):
         super().__init__()
         self.symbols = symbols
         self.embedding = nn.Embedding(symbols + 2, width)
         if left_to_right:
             self.left_to_right = self.hollow = True
             self.begin_embedding = nn.Embedding(1, width)
+        if columns is not None:
+            self.columns = columns
+            self.position_embedding = nn.Embedding(columns, width)
         self.head = None if tie_embedding else Head(width, symbols)
 
     @property
@@ -86,7 +98,7 @@ class Denoiser(nn.Module, ABC):
                 f"{name} needs the time of each row" if self.takes_time else f"{name} takes no time, but was given one"
             )
         if not self.left_to_right:
-            return self.trunk(self.embedding(tokens), tokens != self.pad, time)
+            return self.trunk(self._placed(self.embedding(tokens)), tokens != self.pad, time)
         # Rows that start with pads are turned around to end with them: there they have no way to a letter.
         length = tokens.shape[1]
         before = (tokens == self.pad).cumprod(1).sum(1, keepdim=True)
@@ -94,8 +106,16 @@ class Denoiser(nn.Module, ABC):
         tokens = tokens.take_along_dim((place + before) % max(1, length), 1)
         begin = self.begin_embedding.weight.expand(len(tokens), -1, -1)[:, :length]
         h = torch.cat([begin, self.embedding(tokens)[:, :-1]], 1)
-        h = self.trunk(h, tokens != self.pad, time)
+        h = self.trunk(self._placed(h), tokens != self.pad, time)
         return h.take_along_dim(((place - before) % max(1, length)).unsqueeze(-1), 1)
+
+    def _placed(self, h: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+        """With the learned vector of each column added, where there is one. A short row has the first columns."""
+        if not hasattr(self, "position_embedding"):
+            return h
+        if h.shape[1] > self.columns:
+            raise ValueError(f"this network is for rows of {self.columns:,} columns, not of {h.shape[1]:,}")
+        return h + self.position_embedding.weight[: h.shape[1]]
 
     def through(self, layer: nn.Module, *inputs: Any) -> Any:
         """What the layer makes of its inputs; a trunk calls each of its layers so."""
@@ -128,6 +148,13 @@ class Denoiser(nn.Module, ABC):
     def forward(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
         """Logits of the symbols at every position, masked or not."""
         return self.logits(self.hidden(tokens, time))
+
+
+def columns_of(context: int | None, kind: str) -> int:
+    """The columns of a network with weights by position. Raises ConfigError where nothing says how many there are."""
+    if context is None:
+        raise ConfigError(f"this {kind!r} network has weights for every column: data.context says how many there are")
+    return context
 
 
 class Head(nn.Module):

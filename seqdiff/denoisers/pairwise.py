@@ -20,8 +20,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
-from seqdiff.denoisers.denoiser import Denoiser, Network
-from seqdiff.errors import ConfigError
+from seqdiff.denoisers.denoiser import Denoiser, Network, columns_of
 
 
 class Pairwise(Network):
@@ -45,9 +44,7 @@ class Pairwise(Network):
 
     def build(self, symbols: int, context: int | None = None) -> "PairwiseDenoiser":
         """A network for rows of `context` columns, with no coupling yet. Raises ConfigError without a context."""
-        if context is None:
-            raise ConfigError("denoiser 'pairwise' has weights for every column: data.context says how many there are")
-        return PairwiseDenoiser(self, symbols, context)
+        return PairwiseDenoiser(self, symbols, columns_of(context, self.kind))
 
 
 class PairwiseDenoiser(Denoiser):

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from seqdiff.denoisers.denoiser import Denoiser, Network
+from seqdiff.denoisers.denoiser import Denoiser, Network, columns_of
 from seqdiff.denoisers.layers import SwiGLU, TimeEmbedding, initialise, rotary_angles, rotate
 
 Angles = tuple[Float[Tensor, "L H"], Float[Tensor, "L H"]]
@@ -35,6 +35,9 @@ class Transformer(Network):
     """Share of a layer's output that is dropped in training."""
     time_conditioning: bool = False
     """Whether the network is told the time."""
+    learned_positions: bool = False
+    """Whether each position of the context has a learned vector of its own, as the columns of a family may want it. The
+    network is then for rows of that one length."""
     causal: bool = False
     """Whether a position sees the letters before it alone: a network for left-to-right models."""
 
@@ -54,14 +57,14 @@ class Transformer(Network):
 
     def build(self, symbols: int, context: int | None = None) -> "TransformerDenoiser":
         """A freshly initialised network over `symbols` symbols."""
-        return TransformerDenoiser(self, symbols)
+        return TransformerDenoiser(self, symbols, columns_of(context, self.kind) if self.learned_positions else None)
 
 
 class TransformerDenoiser(Denoiser):
     """The network of `Transformer`."""
 
-    def __init__(self, settings: Transformer, symbols: int):
-        super().__init__(symbols, settings.width, left_to_right=settings.causal)
+    def __init__(self, settings: Transformer, symbols: int, columns: int | None):
+        super().__init__(symbols, settings.width, left_to_right=settings.causal, columns=columns)
         self.takes_time = settings.time_conditioning
         self.head_width = settings.width // settings.heads
         self.time = TimeEmbedding(settings.width) if self.takes_time else None

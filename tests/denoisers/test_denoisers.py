@@ -30,7 +30,10 @@ ROUNDING = 1e-12
 """Less is no difference in double precision: a Fourier transform has every position in every sum."""
 
 SMALL = {
-    "convolution": [Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4)],
+    "convolution": [
+        Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4),
+        Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4, learned_positions=True),
+    ],
     "hollow-convolution": [HollowConvolution(width=12, depth=3, radius=2, cycle=2)],
     "bytenet": [
         ByteNet(width=12, hidden=6, depth=3, kernel=3, max_dilation=4, embedding_width=5),
@@ -40,6 +43,7 @@ SMALL = {
         Transformer(width=16, depth=2, heads=2, hidden=12),
         Transformer(width=16, depth=2, heads=2, hidden=12, time_conditioning=True),
         Transformer(width=16, depth=2, heads=2, hidden=12, causal=True),
+        Transformer(width=16, depth=2, heads=2, hidden=12, learned_positions=True),
     ],
     "esm2": [
         Esm2(width=16, depth=2, heads=2, hidden=24, tie_embedding=False),
