@@ -79,7 +79,7 @@ class Esm2Denoiser(Denoiser):
         self.head_width = width // settings.heads
         self.embedding = Vocabulary(symbols, width, token_dropout=settings.token_dropout)
         places = None if settings.longest is None else settings.longest + 2
-        self.position_embedding = None if places is None else nn.Embedding(places, width)
+        self.place_embedding = None if places is None else nn.Embedding(places, width)
         self.norm_embedding = nn.LayerNorm(width, eps=epsilon) if settings.norm_embedding else None
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.depth))
         self.norm = nn.LayerNorm(width, eps=epsilon)
@@ -89,13 +89,13 @@ class Esm2Denoiser(Denoiser):
 
     def trunk(self, h: Float[Tensor, "B L+2 D"], present: Bool[Tensor, "B L"], time: None) -> Float[Tensor, "B L D"]:
         first, last = ends(present)
-        if self.position_embedding is not None:
+        if self.place_embedding is not None:
             place = torch.arange(h.shape[1], device=h.device) - first[:, None]
-            h = h + self.position_embedding(place.clamp(0, self.position_embedding.num_embeddings - 1))
+            h = h + self.place_embedding(place.clamp(0, self.place_embedding.num_embeddings - 1))
         if self.norm_embedding is not None:
             h = self.norm_embedding(h)
         seen = framed(present, first, last)[:, None, None, :]
-        angles = rotary_angles(h.shape[1], self.head_width, h) if self.position_embedding is None else None
+        angles = rotary_angles(h.shape[1], self.head_width, h) if self.place_embedding is None else None
         for block in self.blocks:
             h = self.through(block, h, seen, angles)
         return self.norm(h)[:, 1:-1]

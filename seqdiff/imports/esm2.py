@@ -151,7 +151,7 @@ def convert(tensors: dict[str, Tensor], network: Esm2, file: Path) -> dict[str, 
         first = VOCABULARY.index("<pad>") + 1
         rows = range(first, first + network.longest + BESIDE)
         name = f"{esm}embeddings.position_embeddings.weight"
-        found["position_embedding.weight"] = takeover.take(name, (len(rows), width), rows)
+        found["place_embedding.weight"] = takeover.take(name, (len(rows), width), rows)
     if network.norm_embedding:
         norm("norm_embedding", f"{esm}embeddings.layer_norm")
     for i in range(depth):

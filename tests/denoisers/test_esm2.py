@@ -43,7 +43,7 @@ def test_rotary_positions_go_on_and_learned_ones_end():
     tokens = torch.randint(0, K, (1, 40), generator=torch.Generator().manual_seed(1))
     assert Esm2(**TINY).build(K, 40)(tokens).isfinite().all()
     learned = Esm2(**TINY, positions="learned", longest=32)
-    assert learned.build(K, 32).position_embedding.num_embeddings == 34
+    assert learned.build(K, 32).place_embedding.num_embeddings == 34
     with pytest.raises(ConfigError, match=r"learned positions for 32 letters, not for 40: set data\.context=32"):
         learned.build(K, 40)
 
