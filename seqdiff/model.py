@@ -37,7 +37,9 @@ from seqdiff.inference.columns import columns_of
 from seqdiff.inference.design import PARTICLES, Design
 from seqdiff.inference.embed import Embedded, States, Strand, embed
 from seqdiff.inference.filled import Infilled
+from seqdiff.inference.inserts import DRAWS, Insert, Inserts, placed
 from seqdiff.inference.known import Known
+from seqdiff.inference.lengths import Lengths
 from seqdiff.inference.mutations import MutantScorer, MutationEffect, MutationScorer
 from seqdiff.inference.score import RecordScore
 from seqdiff.recipe import Recipe
@@ -86,6 +88,17 @@ class Model:
         """What its training data say to its users: `lengths`, `query` (`seqdiff.modalities.opened.Opened.facts`)."""
         return self.provenance.facts
 
+    @property
+    def lengths(self) -> Lengths | None:
+        """How long the training sequences were; None for a model of windows."""
+        return Lengths.of(self.facts)
+
+    @property
+    def columns(self) -> int | None:
+        """The one length of all sequences of a family; None of other models."""
+        query = self.facts.get("query")
+        return len(query["sequence"]) if query else None
+
     def guided(self, unconditional: "Model", weight: float) -> "Model":
         """This model, leaning away from another of its alphabet: classifier-free guidance (`diffusion.guidance`).
 
@@ -125,6 +138,7 @@ class Model:
         trusted: int | None = None,
         stride: int | None = None,
         design: Design | None = None,
+        inserted: Callable[[Record], Sequence[tuple[Record, str | None]]] | None = None,
         source: str = "input",
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[Infilled]:
@@ -139,8 +153,36 @@ class Model:
         return infill.infill(
             self._checked(records, source), self.denoise, self.alphabet, self.context,
             sampler or (Particles(particles=PARTICLES) if design else Ancestral()),
-            seed=seed, samples=samples, spans=spans, trusted=trusted, stride=stride, design=design,
+            seed=seed, samples=samples, spans=spans, trusted=trusted, stride=stride, design=design, inserted=inserted,
             batch_tokens=self.batch_tokens, progress=progress,
+        )  # fmt: skip
+
+    def inserts(
+        self,
+        wanted: Iterable[Insert],
+        lengths: Mapping[str, int],
+        *,
+        prior: Literal["lengths", "uniform"] | None = None,
+        draws: int | None = None,
+        seed: int = 0,
+        trusted: int | None = None,
+    ) -> Inserts:
+        """What compares the lengths of inserts into records of some `lengths`; see `seqdiff.inference.inserts`.
+
+        `prior`: records are whole sequences, as long as the training data's (`lengths`; the default where these are
+        known), or anything (`uniform`). Raises UsageError for a model whose sequences have one length, or of which
+        lengths were asked and are not known; see `placed` and `Inserts` for what else.
+        """
+        if self.columns is not None:
+            raise UsageError(
+                f"--insert: {self.recipe.name} is of a family, whose sequences all have {self.columns:,} columns"
+            )
+        known = None if prior == "uniform" else self.lengths
+        if prior == "lengths" and known is None:
+            raise UsageError(f"--insert-prior lengths: {self.recipe.name} was not trained on whole sequences")
+        return Inserts(
+            placed(wanted, lengths), self.denoise, self.alphabet, self.context, known,
+            draws=draws or DRAWS, seed=seed, trusted=trusted, batch_tokens=self.batch_tokens,
         )  # fmt: skip
 
     def check_design(
@@ -272,9 +314,40 @@ class Model:
         blanks = infill.unknown_records(lengths, self.alphabet)
         return self.infill_records(blanks, sampler, seed=seed, stride=stride, design=design, progress=progress)
 
-    def sample(self, count: int, length: int, sampler: SamplerConfig | None = None, *, seed: int = 0) -> list[str]:
-        """`count` new sequences of `length` letters."""
-        return [_text(r) for r in self.sample_records([length] * count, sampler, seed=seed)]
+    def sample(
+        self,
+        count: int,
+        length: int | tuple[int, int] | None = None,
+        sampler: SamplerConfig | None = None,
+        *,
+        seed: int = 0,
+    ) -> list[str]:
+        """`count` new sequences of `length` letters, or see `sample_lengths`."""
+        return [
+            _text(r) for r in self.sample_records(self.sample_lengths(count, length, seed=seed), sampler, seed=seed)
+        ]
+
+    def sample_lengths(self, count: int, length: int | tuple[int, int] | None = None, *, seed: int = 0) -> list[int]:
+        """How long new sequences are: `length` letters, or drawn from the lengths of the training sequences, from those
+        in a range (shortest, longest) where one is given.
+
+        Where no training sequence is so long, or no length of them is known, all lengths of the range are equally
+        likely. Raises UsageError where nothing says how long, and for any other length than that of a family's columns.
+        """
+        if self.columns is not None:
+            if length not in (None, self.columns):
+                raise UsageError(
+                    f"sequences of {self.recipe.name} have the {self.columns:,} columns of a family: leave --length out"
+                )
+            return [self.columns] * count
+        if isinstance(length, int):
+            return [length] * count
+        if length is None and self.lengths is None:
+            raise UsageError(f"{self.recipe.name} was not trained on whole sequences: give --length")
+        known, (low, high) = self.lengths or Lengths([]), length or (None, None)
+        if self.lengths and length and not known.seen(low, high):
+            logger.warning("no training sequence has %s to %s letters: all these lengths are equally likely", low, high)
+        return known.draw(seed, [f"sample{number}" for number in range(1, count + 1)], low, high)
 
     def embed(self, sequences: Iterable[str]) -> Float32[np.ndarray, "N D"]:
         """The mean hidden state of each sequence over its known letters; see `seqdiff.inference.embed`."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from seqdiff.cli import design, inputs, options, results
+from seqdiff.cli import design, inputs, insert, options, results
 from seqdiff.errors import UsageError
 
 
@@ -18,6 +18,11 @@ def command(
         list[str] | None, typer.Option("--region", help="Mask and fill this span only: NAME:START-END, 1-based.")
     ] = None,
     clip: Annotated[bool, typer.Option("--clip", help="Cut spans that run past the end of a record.")] = False,
+    inserts: insert.Places = None,
+    insert_choose: insert.Choose = None,
+    insert_prior: insert.Prior = None,
+    insert_draws: insert.Draws = None,
+    insert_table: insert.Table = None,
     soft_evidence: Annotated[
         bool, typer.Option("--soft-evidence", help="FASTQ: letters of low quality are drawn again, given the call.")
     ] = False,
@@ -69,7 +74,8 @@ def command(
     quality of a filled letter is the Phred of its probability given everything known in its window, with
     --soft-evidence also of what was called there; the table has one line a filled letter with the probability of
     each. What --gc, --forbid and --translate ask for is met by every filling, but is not in these probabilities;
-    records that cannot meet it are named before anything is written.
+    records that cannot meet it are named before anything is written. --insert puts in letters where their number is
+    unknown; positions are those of the record as it came, and headers say what was inserted (insert=24:7).
 
     Example: seqdiff infill --fasta gaps.fa --samples 3 -o filled.fa
     """
@@ -85,13 +91,22 @@ def command(
         raise UsageError(f"--logo {logo}: a file that ends in .png")
     results.require_own("--logo", logo, output, report, fasta, bed, translate)
     results.require_own("--report", report, output, fasta, bed, translate)
+    results.require_own("--insert-table", insert_table, output, report, logo, fasta)
     results.require_own(
         "-o", None if str(output) == "-" else output, bed, translate, fasta if kind == "table" else None
     )
     if str(bed) == "-" and fasta == "-":
         raise UsageError("--fasta - and --bed -: only one of them can be stdin")
     options.one_of("--duplicates", duplicates, ("error", "first", "rename"))
-    from seqdiff.data.fasta import read_records
+    asked = insert.asked(
+        inserts, choose=insert_choose, prior=insert_prior,
+        others={"--bed": bed, "--region": region, "--gc": gc, "--forbid": forbid, "--translate": translate},
+        needs={
+            "--insert-choose": insert_choose, "--insert-prior": insert_prior, "--insert-draws": insert_draws,
+            "--insert-table": insert_table,
+        },
+    )  # fmt: skip
+    from seqdiff.data.fasta import accepted, read_records
     from seqdiff.inference.known import TRUSTED_QUALITY, check_qualities
     from seqdiff.model import logger
 
@@ -105,7 +120,7 @@ def command(
     trusted = (TRUSTED_QUALITY if trusted_quality is None else trusted_quality) if soft_evidence else None
     loaded = options.load(model, device, guidance, unconditional)
     look = check_qualities if soft_evidence else None
-    spool = bool(bed or region or task)
+    spool = bool(bed or region or task or asked)
     with inputs.checked(fasta, loaded.alphabet, duplicates, spool=spool, look=look) as (path, lengths):
         options.check_stride(stride, loaded, max(lengths.values(), default=None))
         spans = inputs.spans(lengths, bed, region or [], clip) if bed or region else None
@@ -113,13 +128,24 @@ def command(
             task.require_names(lengths, translate)
             records = read_records(path, duplicates=duplicates)
             loaded.check_design(task, records, spans=spans, trusted=trusted, stride=stride)
+        fits, grown = {}, None
+        if asked:
+            records = (accepted(record, loaded.alphabet, fasta) for record in read_records(path, duplicates=duplicates))
+            fits, grown = insert.compared(
+                loaded.inserts(asked, lengths, prior=insert_prior, draws=insert_draws, seed=seed, trusted=trusted),
+                records, samples, insert_choose or ("sample" if chosen.draws else "best"), quiet,
+            )  # fmt: skip
         masked = spans is not None and trusted is None
         total = samples * sum(i.length for each in spans.values() for i in each) if masked else None
         out = results.Results(loaded.alphabet, kind, samples, logo)
-        with options.progress("infill", loaded.alphabet.unit, quiet, total) as advance, out.writing(output, report):
+        with (
+            insert.written(insert_table, fits),
+            options.progress("infill", loaded.alphabet.unit, quiet, total) as advance,
+            out.writing(output, report),
+        ):
             for result in loaded.infill_records(
                 read_records(path, duplicates=duplicates), chosen, seed=seed, samples=samples, spans=spans,
-                trusted=trusted, stride=stride, design=task, source=fasta, progress=advance,
+                trusted=trusted, stride=stride, design=task, inserted=grown, source=fasta, progress=advance,
             ):  # fmt: skip
                 out.write(result)
         logger.info(

@@ -11,8 +11,12 @@ from seqdiff.errors import UsageError
 def command(
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many sequences.")] = 1,
     length: Annotated[
-        int | None,
-        typer.Option("--length", min=1, help="Letters in each; default 512, or what the proteins of --translate take."),
+        str | None,
+        typer.Option(
+            "--length",
+            help="Letters in each, N or MIN-MAX. Default: drawn from the lengths of the training sequences (MIN-MAX: "
+            "from those in the range); of DNA 512, or what the proteins of --translate take; a family's columns.",
+        ),
     ] = None,
     model: options.ModelRun = None,
     output: options.Output = None,
@@ -53,10 +57,10 @@ def command(
     results.require_own("--report", report, output, translate)
     results.require_own("-o", None if str(output) == "-" else output, translate)
     task = design.asked(gc, forbid, translate, genetic_code)
-    if length is None:
-        length = (task and task.longest_coding) or 512
-    if number * length > 10**10:
-        raise UsageError(f"-n {number} --length {length}: that is {number * length:,} letters")
+    wanted = None if length is None else _length(length)
+    if wanted is not None and number * (wanted if isinstance(wanted, int) else wanted[1]) > 10**10:
+        raise UsageError(f"-n {number} --length {length}: that is more than 10,000,000,000 letters")
+    shortest = (task and task.longest_coding) or 512
     from seqdiff.inference.infill import unknown_records
 
     if task:
@@ -67,15 +71,29 @@ def command(
         chosen = options.plain(chosen, particles)
         options.require_draws(chosen, "-n", number)
     loaded = options.load(model, device, guidance, unconditional)
-    options.check_stride(stride, loaded, length)
     if task:
-        loaded.check_design(task, unknown_records([length] * number, loaded.alphabet), stride=stride)
+        task.require_dna(loaded.alphabet)
+    if wanted is None and loaded.alphabet.complementary and loaded.lengths is None:
+        wanted = shortest
+    lengths = loaded.sample_lengths(number, wanted, seed=seed)
+    options.check_stride(stride, loaded, max(lengths))
+    if task:
+        loaded.check_design(task, unknown_records(lengths, loaded.alphabet), stride=stride)
     out = results.Results(loaded.alphabet, format, samples=1)
     with (
-        options.progress("sample", loaded.alphabet.unit, quiet, number * length) as advance,
+        options.progress("sample", loaded.alphabet.unit, quiet, sum(lengths)) as advance,
         out.writing(output, report),
     ):
-        for result in loaded.sample_records(
-            [length] * number, chosen, seed=seed, stride=stride, design=task, progress=advance
-        ):
+        for result in loaded.sample_records(lengths, chosen, seed=seed, stride=stride, design=task, progress=advance):
             out.write(result)
+
+
+def _length(text: str) -> int | tuple[int, int]:
+    """One length, or the shortest and the longest."""
+    low, dash, high = text.replace(",", "").partition("-")
+    numbers = [low, high] if dash else [low]
+    if not all(number.isascii() and number.isdigit() and 0 < int(number) < 10**15 for number in numbers):
+        raise UsageError(f"--length {text}: write it as N or MIN-MAX, in letters, from 1")
+    if dash and int(low) > int(high):
+        raise UsageError(f"--length {text}: from the shortest to the longest: swap the two numbers")
+    return (int(low), int(high)) if dash else int(low)

@@ -37,6 +37,8 @@ class Infilled:
     ess: float | None = None
     constraints: str | None = None
     """What was asked of the record came to this (`Design.verify`); None: nothing was asked."""
+    inserted: str | None = None
+    """Where unknown letters were put in before, and how many: `24:7,80:0` (positions of the record as it came)."""
 
     @property
     def filled(self) -> bytes:
@@ -76,14 +78,14 @@ def table_lines(name: str, infilled: Infilled) -> bytes:
     return b"".join(bytes_of(f"{name}\t{line}\n") for line in lines)
 
 
-REPORT_HEADER = b"name\treplicate\tfilled\tcalls\tlog_weight\tess\tconstraints\n"
+REPORT_HEADER = b"name\treplicate\tfilled\tcalls\tlog_weight\tess\tconstraints\tinserted\n"
 
 
 def report_line(infilled: Infilled) -> bytes:
     """One filling of one record as a line: letters filled, network calls, log weight (nats), effective particles,
-    and what the constraints came to."""
+    what the constraints came to, and what was inserted."""
     weight = "." if infilled.log_weight is None else f"{infilled.log_weight:.6f}"
     ess = "." if infilled.ess is None else f"{infilled.ess:.2f}"
     fields = (infilled.record.name, infilled.replicate + 1, len(infilled.positions), infilled.calls, weight, ess)
-    fields += (infilled.constraints or ".",)
+    fields += (infilled.constraints or ".", infilled.inserted or ".")
     return bytes_of("\t".join(map(str, fields)) + "\n")

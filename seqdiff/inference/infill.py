@@ -36,8 +36,8 @@ RECORDS_AT_ONCE = 16_000_000
 class _Job:
     """One replicate of one record on its way."""
 
-    def __init__(self, record: Record, replicate: int, known: Known, symbols: int):
-        self.record, self.replicate, self.known = record, replicate, known
+    def __init__(self, record: Record, replicate: int, known: Known, symbols: int, inserted: str | None):
+        self.record, self.replicate, self.known, self.inserted = record, replicate, known, inserted
         self.tokens = known.tokens.copy()
         self.positions = np.flatnonzero(known.targets)
         self.marginals = np.zeros((len(self.positions), symbols), np.float32)
@@ -61,6 +61,7 @@ def infill(
     trusted: int | None = None,
     stride: int | None = None,
     design: Design | None = None,
+    inserted: Callable[[Record], Sequence[tuple[Record, str | None]]] | None = None,
     batch_tokens: int = 16_384,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Infilled]:
@@ -76,6 +77,9 @@ def infill(
     A `design` is met by every filling, and takes a `Particles` sampler. Its windows are filled from left to right, one
     by one; letters after a window are looked ahead to as if they were uniform (the weights are exact all the same).
 
+    `inserted` gives the `samples` versions of a record, each with unknown letters of its own number put in, and says
+    what was (`Inserts.grown`); they are filled in place of the record.
+
     Raises DataError for a record that cannot meet the design, and where all particles of a `Particles` sampler meet
     evidence that the model rules out. Other samplers fill in a letter that the evidence allows, give a log weight of
     -inf, and a warning names the position.
@@ -84,11 +88,14 @@ def infill(
     for group in _groups(records):
         jobs = []
         for record in group:
-            known = Known(record, alphabet, None if spans is None else spans.get(record.name, ()), trusted)
+            versions = inserted(record) if inserted else [(record, None)] * samples
+            within = None if spans is None else spans.get(record.name, ())
+            knowns = {version.sequence: Known(version, alphabet, within, trusted) for version, _ in versions}
             if design:
-                design.check(record, known, stride or context)
-                design.warn(record, known)
-            jobs += [_Job(record, r, known, alphabet.size) for r in range(samples)]
+                design.check(record, knowns[record.sequence], stride or context)
+                design.warn(record, knowns[record.sequence])
+            for replicate, (version, what) in enumerate(versions):
+                jobs.append(_Job(version, replicate, knowns[version.sequence], alphabet.size, what))
         _fill(jobs, denoise, alphabet, context, sampler, seed, stride, design, batch_tokens, progress)
         for job in jobs:
             if job.impossible is not None:
@@ -97,6 +104,7 @@ def infill(
             yield Infilled(
                 record=record,
                 constraints=design.verify(record, job.known) if design else None,
+                inserted=job.inserted,
                 replicate=job.replicate,
                 positions=job.positions,
                 marginals=job.marginals,
