@@ -220,7 +220,7 @@ def _scored(
     """What has a score and a measurement; why others have none goes to `counts`."""
     done = 0
 
-    def more(new: int) -> None:
+    def more(new: float) -> None:
         nonlocal done
         done += new
         progress(0.9 * done / len(read.mutants))
@@ -265,6 +265,12 @@ def _blocks(mutants: list[Mutant]) -> Int[np.ndarray, "N"]:
     return np.array([number[site] for site in sites])
 
 
+def _lead(of: dict[str, Any]) -> str:
+    """A difference with its interval, signed once so that a row fits a line."""
+    text = cell(of)
+    return text if of["value"] is None or of["value"] < 0 else "+" + text
+
+
 NAMES = {"spearman": "Spearman", "auc": "AUC", "mcc": "MCC", "ndcg": "NDCG@10%", "top_recall": "top recall"}
 
 
@@ -277,9 +283,8 @@ def _table(summary: dict[str, Any]) -> Table:
             continue
         for who, results in row["results"].items():
             if row["class"] == "all" or who == MODEL:
-                sign = "+" if who.startswith("minus ") else ""
-                name = f"model {who}" if sign else who
-                rows.append((*head, name, *(cell(results[measure], sign) for measure in MEASURES)))
+                shown = _lead if who.startswith("minus ") else cell
+                rows.append((*head, who, *(shown(results[measure]) for measure in MEASURES)))
                 head = ["", ""]
     counts = summary["counts"]
     judged = summary["classes"][0]

@@ -54,8 +54,8 @@ class Landscape:
         start = max(0, (place - middle + step // 2) // step) * step
         return min((min(start, last), last), key=lambda begin: abs(begin + middle - place))
 
-    def ask(self, wanted: "Iterable[tuple[Context, int]]", progress: Callable[[int], None] | None = None) -> None:
-        """Makes log mu known in contexts, each at a place. `progress` gets the number of rows that are new."""
+    def ask(self, wanted: "Iterable[tuple[Context, int]]", progress: Callable[[float], None] | None = None) -> None:
+        """Makes log mu known in contexts, each at a place. `progress` gets the share that is new."""
         new: dict[Context, set[int]] = {}
         for context, place in wanted:
             if place not in self._answers.get(context, ()):
@@ -69,7 +69,9 @@ class Landscape:
                 self._kept += len(at)
             self.passes += len(block)
             if progress:
-                progress(len(block))
+                progress(len(block) / len(contexts))
+        if progress and not contexts:
+            progress(1.0)
 
     def log_mu(self, context: Context, place: int) -> Float64[np.ndarray, " K"]:
         """log mu of every symbol at a place in a context that was asked for."""

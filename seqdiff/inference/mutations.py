@@ -31,10 +31,12 @@ from seqdiff.errors import UsageError
 from seqdiff.inference.landscape import Context, Landscape
 from seqdiff.streams import Streams
 
-AT_ONCE = 4096
+AT_ONCE = 1 << 14
 """Mutants that are planned together, ..."""
 CONTEXTS_AT_ONCE = 1 << 15
 """... unless they have more contexts than so many."""
+BOUNDS_AT_ONCE = 64
+"""Mutants whose bounds are drawn together: the wild type's is drawn again for each such group."""
 REPLICATES = 4
 """Independent repeats of the masks of a bound; its standard error is their spread."""
 
@@ -135,9 +137,11 @@ class MutantScorer:
             )
 
     def effects(
-        self, mutants: "Iterable[Mutant | Reason]", *, progress: Callable[[int], None] | None = None
+        self, mutants: "Iterable[Mutant | Reason]", *, progress: Callable[[float], None] | None = None
     ) -> Iterator[MutationEffect]:
-        """Effects in the order of the mutants; reasons are passed on. `progress` gets the number that is new."""
+        """Effects in the order of the mutants; reasons are passed on. `progress` gets the number that is new, or what
+        of one is done."""
+        progress = progress or (lambda done: None)
         mutants = iter(mutants)
         while some := list(islice(mutants, AT_ONCE)):
             found: dict[Mutant, MutationEffect] = {}
@@ -150,11 +154,14 @@ class MutantScorer:
                     changed.setdefault(method, {})[mutant] = sites
                 else:
                     found[mutant] = effect
+            different = sum(map(len, changed.values()))
+            progress(float(len(some) - different))
             for method, each in changed.items():
-                found |= self._bounds(each) if method == "elbo" else self._marginals(method, each)
+                if method == "elbo":
+                    found |= self._bounds(each, progress)
+                else:
+                    found |= self._marginals(method, each, progress)
             yield from (MutationEffect(reason=one) if isinstance(one, str) else found[one] for one in some)
-            if progress:
-                progress(len(some))
             self.landscape.forget()
 
     def _sorted(self, mutant: Mutant) -> tuple[MutationEffect | None, Sites, str]:
@@ -181,7 +188,9 @@ class MutantScorer:
             chosen = "masked-marginal" if len(sites) == 1 else "chain"
         return None, sites, chosen
 
-    def _marginals(self, method: Method, mutants: dict[Mutant, Sites]) -> dict[Mutant, MutationEffect]:
+    def _marginals(
+        self, method: Method, mutants: dict[Mutant, Sites], progress: Callable[[float], None]
+    ) -> dict[Mutant, MutationEffect]:
         """By the answers of the network at single letters, some contexts at a time."""
         found: dict[Mutant, MutationEffect] = {}
         planned: dict[Mutant, list[_Plan]] = {}
@@ -194,7 +203,8 @@ class MutantScorer:
             if contexts < CONTEXTS_AT_ONCE and number < len(mutants):
                 continue
             terms = (term for plans in planned.values() for plan in plans for order in plan.orders for term in order)
-            self.landscape.ask((term.context, term.place) for term in terms)
+            wanted = ((term.context, term.place) for term in terms)
+            self.landscape.ask(wanted, lambda share, of=len(planned): progress(share * of))
             found |= {mutant: self._effect(method, plans) for mutant, plans in planned.items()}
             planned.clear()
             contexts = 0
@@ -266,7 +276,7 @@ class MutantScorer:
             variance += se**2 if plan.drawn else 0.0
         return MutationEffect(nats, math.sqrt(variance), method, nats / self.residues)
 
-    def _bounds(self, mutants: dict[Mutant, Sites]) -> dict[Mutant, MutationEffect]:
+    def _bounds(self, mutants: dict[Mutant, Sites], progress: Callable[[float], None]) -> dict[Mutant, MutationEffect]:
         """By the bounds of the wild type and of each mutant, whole or in a window around what changes."""
         found: dict[Mutant, MutationEffect] = {}
         windows: dict[tuple[int, int], dict[Mutant, torch.Tensor]] = {}
@@ -275,19 +285,30 @@ class MutantScorer:
                 found[mutant] = MutationEffect(reason="too_long")
             else:
                 windows.setdefault(window, {})[mutant] = self._changed(mutant, sites, *window)
-        strata = self.settings.draws // REPLICATES
-        for (start, end), each in sorted(windows.items()):
+        progress(float(len(found)))
+        for window, each in sorted(windows.items()):
             in_order = sorted(each, key=lambda mutant: len(each[mutant]))
-            rng = Streams.of(self.seed, [("bound", start, end), *(("bound", *mutant.changes) for mutant in in_order)])
-            differences = alternates(
-                self.landscape.denoise, self.landscape.tokens[start:end], [each[mutant] for mutant in in_order], rng,
-                strata=strata, replicates=REPLICATES, batch_size=self.landscape.batch,
-            )  # fmt: skip
-            self.landscape.passes += differences.calls
-            values = (values.tolist() for values in differences[:3])
-            for mutant, nats, per_letter, se in zip(in_order, *values, strict=True):
-                per_residue = nats / self.residues if self.in_columns else per_letter
-                found[mutant] = MutationEffect(nats, se, "elbo", per_residue)
+            for first in range(0, len(in_order), BOUNDS_AT_ONCE):
+                some = in_order[first : first + BOUNDS_AT_ONCE]
+                found |= self._differences(some, [each[mutant] for mutant in some], *window)
+                progress(float(len(some)))
+        return found
+
+    def _differences(
+        self, mutants: list[Mutant], tokens: list[torch.Tensor], start: int, end: int
+    ) -> dict[Mutant, MutationEffect]:
+        """The bounds of mutants less that of the wild type, through masks that do not depend on which mutants."""
+        rng = Streams.of(self.seed, [("bound", start, end), *(("bound", *mutant.changes) for mutant in mutants)])
+        differences = alternates(
+            self.landscape.denoise, self.landscape.tokens[start:end], tokens, rng,
+            strata=self.settings.draws // REPLICATES, replicates=REPLICATES, batch_size=self.landscape.batch,
+        )  # fmt: skip
+        self.landscape.passes += differences.calls
+        found = {}
+        for mutant, *values in zip(mutants, *(values.tolist() for values in differences[:3]), strict=True):
+            nats, per_letter, se = values
+            per_residue = nats / self.residues if self.in_columns else per_letter
+            found[mutant] = MutationEffect(nats, se, "elbo", per_residue)
         return found
 
     def _stretch(self, mutant: Mutant) -> tuple[int, int] | None:
