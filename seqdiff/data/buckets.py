@@ -21,6 +21,7 @@ MOST = 24
 """Buckets at most: of the pads of one bucket alone, they leave about a twelfth."""
 GRID = 256
 """Widths that are tried as ends of a bucket, at most."""
+GOLDEN = (5**0.5 - 1) / 2
 
 
 def widths(sizes: Int[np.ndarray, "N"], longest: int, budget: int, most: int = MOST) -> Int64[np.ndarray, "W"]:
@@ -117,9 +118,12 @@ class Buckets:
         items = self._orders[bucket].items(positions)
         if self._until is None:
             return items
+        # As many strata of the weights as sequences, one point in each, which moves on by the golden ratio every epoch:
+        # over few epochs already, a sequence comes as often as it should, not more or less by chance.
         until = self._until[bucket]
-        strata = (items + uniforms(self._seed, f"weighted {bucket}", positions)) / len(until)
-        return np.minimum(np.searchsorted(until, strata * until[-1], "right"), len(until) - 1)
+        within = uniforms(self._seed, f"weighted {bucket}", items) + positions // len(until) * GOLDEN
+        share = (items + within % 1) / len(until)
+        return np.minimum(np.searchsorted(until, share * until[-1], "right"), len(until) - 1)
 
     def _of(self, step: int) -> tuple[int, int]:
         """The bucket of a step, and how often it came before."""

@@ -1,0 +1,168 @@
+"""A protein data set: which protein belongs to which split, what is left out, and errors that say what to do."""
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from seqdiff import recipe, resources
+from seqdiff.data.proteins import Registry
+from seqdiff.errors import ConfigError, DataError
+from seqdiff.modalities.opened import Opened
+from seqdiff.modalities.protein import SPLITS, Protein, Shares
+
+RNG = np.random.default_rng(0)
+LETTERS = ["".join(RNG.choice(list("ACDEFGHIKLMNPQRSTVWY"), RNG.integers(5, 40))) for _ in range(400)]
+
+
+@pytest.fixture
+def fasta(tmp_path):
+    def write(texts, name="p.fa", header="r{}"):
+        path = tmp_path / name
+        path.write_text("".join(f">{header.format(i)}\n{text}\n" for i, text in enumerate(texts)))
+        return path
+
+    return write
+
+
+def places(data):
+    """The split of each protein by its letters."""
+    decode = data.config.alphabet.decode
+    return {decode(data.proteome.tokens(int(r))).decode(): split for split in SPLITS for r in data.records(split)}
+
+
+def test_shares_are_held_out_by_the_hash_of_the_letters(fasta):
+    data = Protein(fasta=fasta(LETTERS), splits=Shares(valid=0.2, test=0.1)).open()
+    assert isinstance(data, Opened)
+    count = Counter(places(data).values())
+    assert count.total() == 400
+    assert 50 < count["valid"] < 110
+    assert 20 < count["test"] < 65
+
+
+def test_adding_proteins_moves_none(fasta):
+    few = places(Protein(fasta=fasta(LETTERS[:200])).open())
+    many = places(Protein(fasta=fasta(reversed(LETTERS), "q.fa", header="other{}")).open())
+    assert few == {text: many[text] for text in few}
+
+
+def test_clusters_stay_together_whatever_is_added(fasta, tmp_path):
+    table = tmp_path / "c.tsv"
+    table.write_text("".join(f"r{i - i % 7}\tr{i}\n" for i in range(400)))
+    data = Protein(fasta=fasta(LETTERS), clusters=table).open()
+    split = places(data)
+    for first in range(0, 400, 7):
+        assert len({split[text] for text in LETTERS[first : first + 7]}) == 1
+    few = Protein(fasta=fasta(LETTERS[:70], "few.fa"), clusters=table, splits=Shares(valid=0.3, test=0.2)).open()
+    more = Protein(fasta=fasta(LETTERS, "more.fa"), clusters=table, splits=Shares(valid=0.3, test=0.2)).open()
+    assert places(few) == {text: places(more)[text] for text in places(few)}
+    assert data.checksum != Protein(fasta=fasta(LETTERS)).open().checksum
+
+
+def test_what_is_left_out_is_counted(fasta, caplog):
+    caplog.set_level("INFO")
+    texts = [*LETTERS[:300], LETTERS[0].lower() + "*", LETTERS[1], "", "XXBX", "MK", "*"]
+    data = Protein(fasta=fasta(texts), min_length=4).open()
+    assert len(places(data)) == 300
+    what = "2 empty, 1 without a known residue, 1 shorter than data.min_length (4), 2 that came before"
+    assert f"of 306 proteins, left out {what}, letter for letter" in caplog.text
+    assert "may resemble what is trained on" in caplog.text
+
+
+def test_facts_have_the_lengths_of_what_is_trained_on(fasta):
+    data = Protein(fasta=fasta(LETTERS), context=8).open()
+    train = [len(text) for text, split in places(data).items() if split == "train"]
+    assert data.facts == {"lengths": [list(pair) for pair in sorted(Counter(train).items())]}
+    longer = sum(length > 8 for length in train)
+    assert f"({longer} longer than the context of 8: cropped at random)" in data.contents
+
+
+def test_text_is_whole_and_examples_are_pieces(fasta):
+    data = Protein(fasta=fasta(LETTERS), context=8).open()
+    assert sum(len(piece) for piece in data.text("test")) == data.test.letters == data.test.sizes.sum()
+    assert data.test.sizes.max() <= 8
+
+
+@pytest.mark.parametrize(("balance", "power", "ratio"), [("organism", 0.0, 1), ("organism", 0.5, 2), ("gene", None, 2)])
+def test_groups_are_shown_as_often_as_the_power_says(fasta, tmp_path, balance, power, ratio):
+    """Four times as many proteins of A: seen alike often, or twice as often at a power of a half."""
+    path = tmp_path / "g.fa"
+    records = []
+    for i, text in enumerate(LETTERS):
+        of = "B" if i % 5 == 0 else "A"
+        records.append(
+            f">sp|P{i}|X{i}_Y protein {i} OS=Species {of} OX={i % 5 == 0:d} GN=g{of} PE=1 SV=1\n{of * 5}{text}\n"
+        )
+    path.write_text("".join(records))
+    data = Protein(fasta=path, balance=balance, balance_power=power).open()
+    loader = data.loader(seed=1, batch_size=2)
+    seen = Counter()
+    for step in range(1, 120):
+        seen.update(loader.batch(step, range(loader.rows(step))).tokens[:, 0].tolist())
+    train = data.records("train")
+    of = np.array([int(data.proteome.tokens(int(r))[0]) for r in train])
+    expected = ratio if power == 0 else ((of == 0).sum() / (of != 0).sum()) ** 0.5
+    assert seen[0] / (seen.total() - seen[0]) == pytest.approx(expected, rel=0.1)
+
+
+def test_balance_by_cluster_and_proteins_without_a_group(fasta, tmp_path, caplog):
+    caplog.set_level("INFO")
+    path = tmp_path / "g.fa"
+    headers = [f"a{i} [Homo sapiens]" if i % 2 else f"a{i} OS=Bos taurus" if i % 4 else f"a{i}" for i in range(400)]
+    path.write_text("".join(f">{header}\n{text}\n" for header, text in zip(headers, LETTERS, strict=True)))
+    data = Protein(fasta=path, balance="organism").open()
+    data.loader(0, 4)
+    assert "balanced by organism: 3 groups" in caplog.text
+    assert "without one are a group of their own" in caplog.text
+    with pytest.raises(DataError, match="the headers name 0 genes"):
+        Protein(fasta=path, balance="gene").open().loader(0, 4)
+    table = tmp_path / "c.tsv"
+    table.write_text("".join(f"a{i - i % 7}\ta{i}\n" for i in range(400)))
+    shares = Shares(valid=0.2, test=0.2)
+    Protein(fasta=path, balance="cluster", clusters=table, splits=shares).open().loader(0, 4)
+    assert "balanced by cluster" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"proteins": "swissprot-sample", "fasta": "x.fa"}, "give proteins .* or fasta"),
+        ({"fasta": "x.fa", "balance_power": 0.1}, "balance_power belongs to balance"),
+        ({"fasta": "x.fa", "balance": "cluster"}, "needs clusters"),
+        ({"fasta": "x.fa", "splits": {"valid": 0.6, "test": 0.4}}, r"valid \+ test < 1"),
+    ],
+)
+def test_settings_that_make_no_sense(settings, what):
+    with pytest.raises(ValidationError, match=what):
+        Protein(**settings)
+
+
+def test_errors_say_what_to_do(fasta):
+    with pytest.raises(ConfigError, match=r"--set data\.fasta=FILE"):
+        Protein().open()
+    with pytest.raises(DataError, match=r"no protein falls to .*: too few proteins"):
+        Protein(fasta=fasta(LETTERS[:3])).open()
+    with pytest.raises(DataError, match="did you mean 'swissprot-sample'"):
+        Protein(proteins="swissprot").open()
+    with pytest.raises(DataError, match=r"none.fa"):
+        Protein(fasta=resources.folder("genomes") / "none.fa").open()
+
+
+def test_dna_is_doubted(fasta, caplog):
+    Protein(fasta=fasta(["".join(RNG.choice(list("ACGT"), 30)) for _ in range(200)])).open()
+    assert "100 % of the letters are A, C, G and T: is this DNA?" in caplog.text
+
+
+def test_the_sample_is_what_its_registry_says():
+    entry = Registry.load()["swissprot-sample"]
+    assert f"sha256:{hashlib.sha256(entry.path.read_bytes()).hexdigest()}" == entry.checksum
+    assert entry.path.stat().st_size == entry.size < 2**20
+    data = recipe.load("protein-demo").data.open()
+    assert len(data.proteome) == entry.proteins
+    assert data.proteome.lengths.sum() == entry.residues
+    assert not data.proteome.repeated().any()
+    assert len(np.unique(data.cluster)) == 2043
+    by_split = [np.unique(data.cluster[data.records(split)]) for split in SPLITS]
+    assert len(np.unique(np.concatenate(by_split))) == sum(map(len, by_split))
