@@ -263,7 +263,7 @@ class Model:
         column: str | None = None,
         check_ref: CheckRef = "error",
         seed: int = 0,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> Iterator[MutationEffect]:
         """log p(mutant) - log p(wild type) of the rows of a table, or of mutants like A24G:K30R, in their order.
 

@@ -25,10 +25,10 @@ from seqdiff.config import Config
 from seqdiff.data.mutations import Mutant, Reason
 from seqdiff.diffusion.denoise import Denoise, is_hollow
 from seqdiff.diffusion.likelihood.alternates import alternates
-from seqdiff.diffusion.likelihood.ratio import all_orders, orders_of
 from seqdiff.diffusion.likelihood.score import stratified
 from seqdiff.errors import UsageError
-from seqdiff.inference.landscape import Context, Landscape
+from seqdiff.inference.landscape import Landscape
+from seqdiff.inference.mutation_plans import Method, Plan, Planner, Sites
 from seqdiff.streams import Streams
 
 AT_ONCE = 1 << 14
@@ -40,7 +40,6 @@ BOUNDS_AT_ONCE = 64
 REPLICATES = 4
 """Independent repeats of the masks of a bound; its standard error is their spread."""
 
-Method = Literal["wt-marginal", "masked-marginal", "masked-marginal-single", "chain", "elbo"]
 METHODS = ("auto", "wt-marginal", "masked-marginal", "masked-marginal-single", "chain", "elbo")
 
 
@@ -80,27 +79,6 @@ class MutationEffect(NamedTuple):
     reason: Reason | None = None
 
 
-Sites = tuple[tuple[int, int], ...]
-"""(place, token) of the letters that a mutant has at places of the row where the wild type has others."""
-
-
-class _Term(NamedTuple):
-    """A letter that is read at a place in a context; its log mu counts so many times."""
-
-    context: Context
-    place: int
-    token: int
-    sign: int
-
-
-class _Plan(NamedTuple):
-    """The terms of each order, whose mean is taken."""
-
-    orders: list[list[_Term]]
-    drawn: bool
-    """Whether the orders are some of more, so that the mean has an error."""
-
-
 class MutantScorer:
     """Scores mutants of one wild type; results do not depend on which others they are scored with.
 
@@ -124,12 +102,13 @@ class MutantScorer:
     ):
         self.settings, self.alphabet, self.seed = settings or MutationScorer(), alphabet, seed
         self.landscape = Landscape(denoise, tokens, context, batch_tokens)
-        self.hollow = is_hollow(denoise)
+        hollow = is_hollow(denoise)
+        self.planner = Planner(self.landscape, alphabet.mask, hollow, self.settings.orders, seed)
         self.place, self.in_columns = np.arange(len(tokens)) if place is None else place, place is not None
         self.residues = max(1, int((tokens[self.place[self.place >= 0]] < alphabet.size).sum()))
         self.far_apart = 0
         """Mutants whose sites were read in several windows."""
-        if self.settings.method == "wt-marginal" and not (self.hollow or reads_visible):
+        if self.settings.method == "wt-marginal" and not (hollow or reads_visible):
             raise UsageError(
                 "wt-marginal reads the network at letters that it sees, where masked diffusion never taught it to "
                 "answer: use masked-marginal (a pass a site), or a network that is hollow or was trained with "
@@ -193,12 +172,12 @@ class MutantScorer:
     ) -> dict[Mutant, MutationEffect]:
         """By the answers of the network at single letters, some contexts at a time."""
         found: dict[Mutant, MutationEffect] = {}
-        planned: dict[Mutant, list[_Plan]] = {}
+        planned: dict[Mutant, list[Plan]] = {}
         contexts = 0
         for number, (mutant, sites) in enumerate(mutants.items(), 1):
-            groups = self._groups(sites)
+            groups = self.planner.groups(sites)
             self.far_apart += len(groups) > 1
-            planned[mutant] = [self._plan(method, group) for group in groups]
+            planned[mutant] = [self.planner.plan(method, group) for group in groups]
             contexts += sum(len(order) for plan in planned[mutant] for order in plan.orders)
             if contexts < CONTEXTS_AT_ONCE and number < len(mutants):
                 continue
@@ -210,60 +189,7 @@ class MutantScorer:
             contexts = 0
         return found
 
-    def _groups(self, sites: Sites) -> list[Sites]:
-        """Sites that are read in one window: all of them where the protein fits, else within half a context."""
-        if self.landscape.width == len(self.landscape.tokens):
-            return [sites]
-        groups: list[list[tuple[int, int]]] = []
-        for site in sites:
-            if groups and site[0] - groups[-1][0][0] < max(1, self.landscape.width // 2):
-                groups[-1].append(site)
-            else:
-                groups.append([site])
-        return [tuple(group) for group in groups]
-
-    def _plan(self, method: Method, sites: Sites) -> _Plan:
-        """What is read for the sites of one window."""
-        tokens, around = self.landscape.tokens, self.landscape.around
-        if method == "chain" and len(sites) > 1:
-            return self._chain(sites)
-        start = around(sites[0][0], sites[-1][0])
-        terms = []
-        for place, token in sites:
-            if method == "wt-marginal" or (self.hollow and (method == "masked-marginal-single" or len(sites) == 1)):
-                context = Context(self.landscape.tile(place))  # it leaves the letter out by itself
-            elif method == "masked-marginal-single":
-                context = Context(around(place, place), ((place, self.alphabet.mask),))
-            else:
-                context = Context(start, tuple((each, self.alphabet.mask) for each, _ in sites))
-            terms += [_Term(context, place, token, 1), _Term(context, place, int(tokens[place]), -1)]
-        return _Plan([terms], False)
-
-    def _chain(self, sites: Sites) -> _Plan:
-        """The chain rule over sites of one window, in orders that all mutants of these sites share."""
-        tokens, alternate = self.landscape.tokens, dict(sites)
-        places = sorted(alternate)
-        start = self.landscape.around(places[0], places[-1])
-        rng = Streams.of(self.seed, [("orders", *places)])
-        orders = []
-        for order in orders_of(places, rng, self.settings.orders):
-            terms = []
-            for step, place in enumerate(order):
-                for sign in (1, -1):
-                    seen = {site: alternate[site] if sign > 0 else int(tokens[site]) for site in order[:step]}
-                    hidden = dict.fromkeys(order[step:], self.alphabet.mask)
-                    if self.hollow and len(order) == 2:
-                        hidden[place] = int(tokens[place])  # so that the context is one of many pairs
-                    elif self.hollow and (step + len(order)) % 2 == 0:
-                        hidden[place] = alternate[place] if sign > 0 else int(tokens[place])  # it serves the next step
-                    here = seen | hidden
-                    changed = tuple((site, here[site]) for site in places if here[site] != tokens[site])
-                    token = alternate[place] if sign > 0 else int(tokens[place])
-                    terms.append(_Term(Context(start, changed), place, token, sign))
-            orders.append(terms)
-        return _Plan(orders, not all_orders(len(places), self.settings.orders))
-
-    def _effect(self, method: Method, plans: Sequence[_Plan]) -> MutationEffect:
+    def _effect(self, method: Method, plans: Sequence[Plan]) -> MutationEffect:
         log_mu = self.landscape.log_mu
         nats, variance = 0.0, 0.0
         for plan in plans:
