@@ -14,7 +14,20 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqdiff import __version__
-from seqdiff.cli import doctor, embed, evaluate, genomes, import_, infill, sample, score, train, variants
+from seqdiff.cli import (
+    doctor,
+    embed,
+    evaluate,
+    finetune,
+    genomes,
+    import_,
+    infill,
+    predict,
+    sample,
+    score,
+    train,
+    variants,
+)
 from seqdiff.errors import SeqdiffError
 from seqdiff.files import explain
 
@@ -73,6 +86,8 @@ app.command("score")(guarded(score.command))
 app.command("variants")(guarded(variants.command))
 app.command("sample")(guarded(sample.command))
 app.command("embed")(guarded(embed.command))
+app.command("finetune")(guarded(finetune.command))
+app.command("predict")(guarded(predict.command))
 app.command("evaluate")(guarded(evaluate.command))
 app.command("import")(guarded(import_.command))
 app.command("doctor")(guarded(doctor.command))

@@ -167,7 +167,7 @@ def command(
         with options.progress(question.question, "%", quiet, total=100) as advance:
             answer = question.ask(model, data, options.difference(advance, scale=100))
         answers[answer.question] = answer.summary
-        _show(answer.table(), sys.stderr if str(output) == "-" else sys.stdout)
+        show(answer.table(), sys.stderr if str(output) == "-" else sys.stdout)
         if figures:
             drawing.draw(figures / f"{answer.question}.png", answer.question, answer.summary)
     if figures and run is not None and (rows := RunFolder(run).read_metrics()):
@@ -213,12 +213,13 @@ def _question(questions: dict[str, Any], name: str, changes: dict[str, Any]) -> 
         raise UsageError(f"--set {name}.{first['loc'][0]}: {first['msg']}; its settings are {known}") from error
 
 
-def _show(table: "Table", file: TextIO) -> None:
+def show(table: "Table", file: TextIO | None = None) -> None:
     """A table, as wide as it needs to be where it is not shown on a terminal."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as Grid
 
+    file = file or sys.stdout
     grid = Grid(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
     for number, column in enumerate(table.columns):
         grid.add_column(column, justify="left" if number == 0 else "right")

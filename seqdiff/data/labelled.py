@@ -101,7 +101,7 @@ def read_labelled(
             if not cell.strip():
                 raise DataError(f"{table.name}, line {line:,}: no {column}: fill the cell or leave the row out")
         sequences.append(letters_of(text, alphabet, f"{table.name}, line {line:,}, column {sequence!r}"))
-    return Labelled(table.name, sequences, [_plain(name.strip()) for name in labels], table.lines)
+    return Labelled(table.name, sequences, [plain(name.strip()) for name in labels], table.lines)
 
 
 def letters_of(cell: str, alphabet: Alphabet, where: str) -> bytes:
@@ -143,7 +143,8 @@ def _whole(value: float) -> bool:
     return math.isfinite(value) and value.is_integer()
 
 
-def _plain(label: str) -> str:
+def plain(label: str) -> str:
+    """A label as it is compared: 1 for 1.0."""
     value = _number(label)
     return str(int(value)) if value is not None and _whole(value) and abs(value) < 2**53 else label
 

@@ -1,6 +1,5 @@
 """What do the model's embeddings know of a label? A linear probe, beside k-mer counts."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -19,8 +18,7 @@ from seqdiff.evaluate.agreement import cell, judge, measures
 from seqdiff.evaluate.answer import Answer, Progress, Table, silent
 from seqdiff.evaluate.kmers import frequencies
 from seqdiff.evaluate.linear import Choice, Features, Fold, choose, fitted, folds
-
-log = logging.getLogger("seqdiff")
+from seqdiff.evaluate.tuned import warn_of_known
 
 EMBEDDING, COUNTS = "embeddings", "k-mers"
 
@@ -82,7 +80,7 @@ class Probe(Config):
         if task == "regression" and len(set(targets["train"].tolist())) < 2:
             raise DataError(f"{parts['train'].name}: every label is the same: there is nothing to learn")
         groups = {name: [identity(text, alphabet) for text in rows.sequences] for name, rows in parts.items()}
-        shared = _shared(groups, parts)
+        shared = {name: warn_of_known(parts[name], parts["train"], alphabet) for name in parts if name != "train"}
         vectors = _embeddings(model, parts, progress)
 
         # What is chosen and fitted sees training (and development) rows alone.
@@ -175,19 +173,6 @@ def _embeddings(
             line = rows.lines[int(unknown.argmax())]
             raise DataError(f"{rows.name}, line {line:,}: no letter of the sequence is known: leave the row out")
     return found
-
-
-def _shared(groups: dict[str, list[bytes]], parts: dict[str, Labelled]) -> dict[str, int]:
-    """How many rows of the other files have a sequence of the training rows; said aloud where there are any."""
-    known, shared = set(groups["train"]), {}
-    for name in parts.keys() - {"train"}:
-        shared[name] = sum(group in known for group in groups[name])
-        if shared[name]:
-            log.warning(
-                "%s: %s of %s sequences are in %s as well (or, of DNA, their reverse complements): what is measured on "
-                "them is memory", parts[name].name, f"{shared[name]:,}", f"{len(groups[name]):,}", parts["train"].name,
-            )  # fmt: skip
-    return shared
 
 
 def _table(summary: dict[str, Any]) -> Table:
