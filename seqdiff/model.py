@@ -24,13 +24,14 @@ from seqdiff.data.genome import Genome
 from seqdiff.data.intervals import Interval
 from seqdiff.data.mutant_tables import CheckRef, read_mutants, read_protein
 from seqdiff.data.mutations import Protein, parsed
+from seqdiff.data.source import bytes_of, name_of, shown
 from seqdiff.data.variants import Screen, Variant
 from seqdiff.data.vcf import Vcf
 from seqdiff.denoisers import Denoiser
 from seqdiff.diffusion.guidance import Guided
 from seqdiff.diffusion.likelihood import Elbo, ScorerConfig
 from seqdiff.diffusion.samplers import Ancestral, Particles, SamplerConfig
-from seqdiff.errors import UsageError
+from seqdiff.errors import DataError, UsageError
 from seqdiff.inference import infill, score, variants
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
 from seqdiff.inference.columns import columns_of
@@ -378,7 +379,14 @@ class Model:
 
     def _checked(self, records: Iterable[Record], source: str) -> Iterator[Record]:
         for record in records:
-            yield accepted(record, self.alphabet, source)
+            record = accepted(record, self.alphabet, source)
+            if self.columns not in (None, len(record.sequence)):
+                raise DataError(
+                    f"{name_of(source)}: record {shown(bytes_of(record.name))} has {len(record.sequence):,} columns, "
+                    f"and the family of {self.facts['query']['name']} has {self.columns:,}: give it aligned to the "
+                    "query, without insertions and with '-' for gaps, as `mafft --add FILE --keeplength` makes it"
+                )
+            yield record
 
 
 def load(run: str | Path | None = None, device: str = "auto") -> Model:

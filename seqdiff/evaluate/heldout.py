@@ -12,10 +12,12 @@ from seqdiff.alphabet import Alphabet
 from seqdiff.data.batches import Examples, Shuffled
 from seqdiff.evaluate.markov import MarkovModel
 from seqdiff.modalities import Opened as HeldOut
+from seqdiff.modalities.family import FamilyData
 from seqdiff.streams import seed_of
 
 __all__ = [
-    "Asked", "HeldOut", "batches", "described", "draw", "marginals", "markov", "names", "pieces", "tokens", "units",
+    "Asked", "HeldOut", "batches", "described", "draw", "marginals", "markov", "names", "pieces", "profile",
+    "tokens", "units",
 ]  # fmt: skip
 
 
@@ -103,6 +105,13 @@ def pieces(data: HeldOut, split: str, limit: int | None = None) -> Iterator[Inte
             return
         yield piece[: int(min(left, len(piece)))]
         left -= len(piece)
+
+
+def profile(data: HeldOut) -> Float64[np.ndarray, "L tokens"] | None:
+    """Log-probabilities of the tokens in each column of a family by itself, 0 of an unknown one; None of other data."""
+    if not isinstance(data, FamilyData):
+        return None
+    return np.pad(np.log(data.profile()), ((0, 0), (0, 1)))
 
 
 _fitted: dict[tuple, MarkovModel] = {}

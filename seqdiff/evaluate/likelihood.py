@@ -32,7 +32,8 @@ class Likelihood(Config):
     longer than the context. Standard errors take the windows as the sample (neighbours resemble one another, so for
     other regions of the genome they are too small; the paired difference suffers least), or the clusters of proteins;
     the model's contains the Monte-Carlo error, which is also given by itself. The rival in the paired difference is the
-    order that does best on these very windows: the choice favours it.
+    order that does best on these very windows: the choice favours it. A family has a stronger rival beside them, its
+    profile: the frequencies of each column by itself.
     """
 
     question: Literal["likelihood"] = "likelihood"
@@ -57,7 +58,8 @@ class Likelihood(Config):
         scored, calls = np.zeros((2, len(items)), np.int64)
         nats, se = np.zeros((2, len(items)))
         rivals = np.zeros((chain.order + 1, len(items)))
-        extra = np.zeros((2, len(items)))
+        extra, of_profile = np.zeros((2, len(items))), np.zeros(len(items))
+        profile = heldout.profile(data)
         with_extra = (
             MASKED_DRAWS * (not model.alphabet.complementary) if self.masked_draws is None else self.masked_draws
         )
@@ -69,6 +71,8 @@ class Likelihood(Config):
             nats[part], se[part], calls[part] = score.nats.numpy(), score.se.numpy(), score.calls.numpy()
             scored[part] = known.sum(-1).numpy()
             rivals[:, part] = -chain.log_prob(tokens).sum(-1)
+            if profile is not None:
+                of_profile[part] = -profile[np.arange(tokens.shape[1]), tokens].sum(-1)
             if with_extra:
                 streams = Streams.of(self.seed, [(name, "masked tokens") for name in names])
                 extra[:, part] = masked_tokens(model.denoise, x, known, streams, with_extra).numpy()
@@ -100,6 +104,8 @@ class Likelihood(Config):
             "best_markov": best,
             "difference": difference.of("bits"),
         }
+        if profile is not None:
+            summary["profile"] = bits(of_profile).of("bits") | {"difference": bits(nats - of_profile).of("bits")}
         if with_extra:
             of_masked = bits(*extra)
             summary["masked_token"] = of_masked.of("bits") | {"perplexity": 2**of_masked.value, "draws": with_extra}
@@ -144,6 +150,10 @@ def _table(summary: dict[str, Any], markov: list[Estimate], difference: Estimate
     rows.append((f"this model (at most; Monte Carlo ± {summary['model']['se_monte_carlo']:.4f})", str(model),
                  f"{2**model.value:.3f}"))  # fmt: skip
     rows.append((f"this model minus order {best}", difference.format(sign=True), ""))
+    if profile := summary.get("profile"):
+        own, less = (Estimate(part["bits"], part["se"]) for part in (profile, profile["difference"]))
+        rows.insert(-2, ("profile (each column by itself)", str(own), f"{2**own.value:.3f}"))
+        rows.append(("this model minus the profile", less.format(sign=True), ""))
     if extra := summary.get("masked_token"):
         name = "masked tokens of this model, t uniform (as in EvoDiff's tables; not a bound)"
         rows.append((name, str(Estimate(extra["bits"], extra["se"])), f"{extra['perplexity']:.3f}"))
