@@ -23,6 +23,10 @@ def command(
     max_dilation: Annotated[
         int | None, typer.Option("--max-dilation", min=1, help="evodiff: r, which no tensor shows; published: 128.")
     ] = None,
+    fasta: Annotated[
+        Path | None,
+        typer.Option("--fasta", help="esm2, evodiff: proteins of your own that evaluate and train shall read."),
+    ] = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -48,7 +52,7 @@ def command(
     options.one_of("FORMAT", format, tuple(formats))
     if activation is not None:
         options.one_of("--activation", activation, ("gelu", "relu"))
-    given = {"context": context, "activation": activation, "max_dilation": max_dilation}
+    given = {"context": context, "activation": activation, "max_dilation": max_dilation, "fasta": fasta}
     given = {name: value for name, value in given.items() if value is not None}
     for name in given:
         if name not in formats[format].model_fields:

@@ -24,9 +24,8 @@ from seqdiff.diffusion.processes import Masked, Mlm
 from seqdiff.errors import ConfigError, DataError
 from seqdiff.imports import huggingface
 from seqdiff.imports.huggingface import flag, size
-from seqdiff.imports.imported import Imported, run_name, source
+from seqdiff.imports.imported import Imported, proteins, run_name, source
 from seqdiff.imports.tensors import Takeover
-from seqdiff.modalities.protein import Protein
 from seqdiff.recipe import Recipe, Training
 
 VOCABULARY = ["<cls>", "<pad>", "<eos>", "<unk>", *"LAGVSERTIDPKQNFYMHWCXBUZO.-", "<null_1>", "<mask>"]
@@ -50,6 +49,8 @@ class Esm2Folder(Config):
 
     kind: Literal["esm2"] = "esm2"
     path: Path
+    fasta: Path | None = None
+    """Proteins that the run is to be evaluated on, and trained on."""
     context: Annotated[int, Field(ge=8)] | None = None
     """Residues in a window. None: what it was trained on, 1,022 for all that is published. Rotary positions go on
     beyond; learned ones do not."""
@@ -76,7 +77,7 @@ class Esm2Folder(Config):
         return Imported(
             Recipe(
                 name=run_name(self.path, self.kind),
-                data=Protein(context=context),
+                data=proteins(context, self.fasta),
                 process=Masked() if head == "EsmForDPLM" else Mlm(),
                 denoiser=network,
                 training=published_training(context),

@@ -22,9 +22,8 @@ from seqdiff.denoisers import ByteNet
 from seqdiff.diffusion.processes import Masked, Mlm
 from seqdiff.errors import ConfigError, DataError
 from seqdiff.imports import tensors
-from seqdiff.imports.imported import Imported, run_name, source
+from seqdiff.imports.imported import Imported, proteins, run_name, source
 from seqdiff.imports.tensors import Takeover
-from seqdiff.modalities.protein import Protein
 from seqdiff.recipe import Recipe, Training
 
 VOCABULARIES = {"EvoDiff": "ACDEFGHIKLMNPQRSTVWYBZXJOU-*#@!", "CARP": "ACDEFGHIKLMNPQRSTVWYBZXJOU*-#@"}
@@ -41,6 +40,8 @@ class EvodiffFile(Config):
 
     kind: Literal["evodiff"] = "evodiff"
     path: Path
+    fasta: Path | None = None
+    """Proteins that the run is to be evaluated on, and trained on."""
     context: Annotated[int, Field(ge=8)] | None = None
     """Residues in a window. None: 2,048, to which proteins were cropped in training."""
     activation: Literal["gelu", "relu"] | None = None
@@ -71,7 +72,7 @@ class EvodiffFile(Config):
         return Imported(
             Recipe(
                 name=run_name(self.path.with_suffix(""), self.kind),
-                data=Protein(context=context),
+                data=proteins(context, self.fasta),
                 process=Mlm() if carp else Masked(),
                 denoiser=network,
                 training=published_training(context),

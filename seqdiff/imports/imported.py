@@ -10,6 +10,7 @@ from torch import Tensor
 from seqdiff.checkpoint import Provenance, RunFolder
 from seqdiff.errors import DataError
 from seqdiff.files import appearing, checksum
+from seqdiff.modalities.protein import Protein
 from seqdiff.recipe import Recipe
 
 
@@ -35,6 +36,13 @@ class Imported:
                 folder.write_weights(self.weights, provenance)
             except DataError as error:  # it names the temporary folder, which is gone when this is read
                 raise DataError(str(error).replace(str(temporary), str(run))) from error
+
+
+def proteins(context: int, fasta: Path | None) -> Protein:
+    """The data of a model of proteins: none, or a file of the user's own. DataError where there is no such file."""
+    if fasta is not None and not fasta.is_file():
+        raise DataError(f"{fasta}: no such file; --fasta is a FASTA file of proteins")
+    return Protein(fasta=None if fasta is None else fasta.absolute(), context=context)
 
 
 def run_name(path: Path, otherwise: str) -> str:

@@ -115,6 +115,20 @@ def test_options_of_another_format_are_refused(tmp_path):
     assert not out.exists()
 
 
+def test_an_imported_protein_model_is_evaluated_on_proteins_that_it_is_given(tmp_path):
+    fasta = tmp_path / "in.fa"
+    draw = random.Random(1)
+    rows = ("".join(draw.choices("ACDEFGHIKLMNPQRSTVWY", k=draw.randint(15, 40))) for _ in range(120))
+    fasta.write_text("".join(f">p{i}\n{row}\n" for i, row in enumerate(rows)))
+    imported, answer = tmp_path / "esm2", tmp_path / "answer.json"
+    esm2 = ["import", "esm2", public.path("esm2"), "--out", imported, "--fasta"]
+    assert "no such file; --fasta is" in run(*esm2, tmp_path / "no.fa", code=1).stderr
+    run(*esm2, fasta)
+    said = run("evaluate", imported, "likelihood", "-o", answer).stderr
+    assert "was imported, and what it was trained on is not known" in said
+    assert json.loads(answer.read_text())["data"].startswith("in.fa, 120 proteins")
+
+
 def test_an_imported_protein_model_has_no_data_of_its_own(tmp_path):
     imported, out = tmp_path / "esm2", tmp_path / "x"
     run("import", "esm2", public.path("esm2"), "--out", imported)
