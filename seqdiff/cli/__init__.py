@@ -104,7 +104,7 @@ def _program(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit; more with -v.")] = False,
     verbose: Annotated[bool, typer.Option("-v", help="With --version: what it runs on as well.")] = False,
 ) -> None:
-    """Masked diffusion models for DNA: train on FASTA, fill gaps, score with honest likelihoods.
+    """Masked diffusion models for DNA and proteins: train on FASTA, fill gaps, score with honest likelihoods, embed.
 
     Every command runs right after installation with the small model that ships with seqdiff.
 
