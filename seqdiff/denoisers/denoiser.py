@@ -1,7 +1,7 @@
 """What every network is: a function from tokens to logits over the K real symbols."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -92,13 +92,9 @@ class Denoiser(nn.Module, ABC):
 
         Raises ValueError when time is given to a network without, or missing where it is needed.
         """
-        if (time is not None) != self.takes_time:
-            name = type(self).__name__
-            raise ValueError(
-                f"{name} needs the time of each row" if self.takes_time else f"{name} takes no time, but was given one"
-            )
+        self.check_time(time)
         if not self.left_to_right:
-            return self.trunk(self._placed(self.embedding(tokens)), tokens != self.pad, time)
+            return self.trunk(self.placed(self.embedding(tokens)), tokens != self.pad, time)
         # Rows that start with pads are turned around to end with them: there they have no way to a letter.
         length = tokens.shape[1]
         before = (tokens == self.pad).cumprod(1).sum(1, keepdim=True)
@@ -106,16 +102,25 @@ class Denoiser(nn.Module, ABC):
         tokens = tokens.take_along_dim((place + before) % max(1, length), 1)
         begin = self.begin_embedding.weight.expand(len(tokens), -1, -1)[:, :length]
         h = torch.cat([begin, self.embedding(tokens)[:, :-1]], 1)
-        h = self.trunk(self._placed(h), tokens != self.pad, time)
+        h = self.trunk(self.placed(h), tokens != self.pad, time)
         return h.take_along_dim(((place - before) % max(1, length)).unsqueeze(-1), 1)
 
-    def _placed(self, h: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
-        """With the learned vector of each column added, where there is one. A short row has the first columns."""
+    def check_time(self, time: Float[Tensor, "B"] | None) -> None:
+        """Raises ValueError when time is given to a network without, or missing where it is needed."""
+        if (time is not None) != self.takes_time:
+            name = type(self).__name__
+            raise ValueError(
+                f"{name} needs the time of each row" if self.takes_time else f"{name} takes no time, but was given one"
+            )
+
+    def placed(self, h: Float[Tensor, "B L D"], first: int = 0) -> Float[Tensor, "B L D"]:
+        """With the learned vector of each column added, where there is one, from the first column of a row on."""
         if not hasattr(self, "position_embedding"):
             return h
-        if h.shape[1] > self.columns:
-            raise ValueError(f"this network is for rows of {self.columns:,} columns, not of {h.shape[1]:,}")
-        return h + self.position_embedding.weight[: h.shape[1]]
+        end = first + h.shape[1]
+        if end > self.columns:
+            raise ValueError(f"this network is for rows of {self.columns:,} columns, not of {end:,}")
+        return h + self.position_embedding.weight[first:end]
 
     def through(self, layer: nn.Module, *inputs: Any) -> Any:
         """What the layer makes of its inputs; a trunk calls each of its layers so."""
@@ -127,6 +132,13 @@ class Denoiser(nn.Module, ABC):
         """Parameters that have a normal prior around 0, with its precision: precision / 2 times the sum of squares is
         what they cost in nats, once for all of the training data. None here."""
         yield from ()
+
+    def step(
+        self, h: Float[Tensor, "B 1 D"], place: int, memories: Mapping[int, Any], time: Float[Tensor, "B"] | None
+    ) -> Float[Tensor, "B 1 D"]:
+        """The trunk of a left-to-right network at one position, with a `reader.Memory` of the positions before for each
+        of its layers by number."""
+        raise NotImplementedError(f"{type(self).__name__} does not read left to right")
 
     def unstranded(self, hidden: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
         """Hidden states of an equivariant network without their strand: the reverse complement of a sequence has the

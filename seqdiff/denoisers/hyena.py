@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from seqdiff.denoisers.denoiser import Denoiser, Network, linear_in_full
 from seqdiff.denoisers.layers import initialise
 from seqdiff.denoisers.long_convolution import long_convolution
+from seqdiff.denoisers.reader import Memory
 from seqdiff.errors import ConfigError
 
 FADED = 0.01
@@ -94,6 +96,13 @@ class HyenaDenoiser(Denoiser):
             h = self.through(block, h, inside)
         return self.norm(h)
 
+    def step(
+        self, h: Float[Tensor, "B 1 D"], place: int, memories: Mapping[int, Memory], time: None
+    ) -> Float[Tensor, "B 1 D"]:
+        for number, block in enumerate(self.blocks):
+            h = block(h, None, memories[number])
+        return self.norm(h)
+
 
 class Block(nn.Module):
     """The Hyena operator, then a feed-forward layer, each added to the residual stream."""
@@ -106,8 +115,11 @@ class Block(nn.Module):
         self.in_proj, self.out_proj = nn.Linear(width, settings.hidden), nn.Linear(settings.hidden, width)
         self.dropout = nn.Dropout(settings.dropout)
 
-    def forward(self, h: Float[Tensor, "B L D"], inside: Float[Tensor, "B 1 L"]) -> Float[Tensor, "B L D"]:
-        h = h + self.dropout(self.operator(self.norm_operator(h), inside))
+    def forward(
+        self, h: Float[Tensor, "B L D"], inside: Float[Tensor, "B 1 L"] | None, memory: Memory | None = None
+    ) -> Float[Tensor, "B L D"]:
+        x = self.norm_operator(h)
+        h = h + self.dropout(self.operator(x, inside) if memory is None else self.operator.step(x, memory))
         x = F.gelu(self.in_proj(self.norm_feedforward(h)), approximate="tanh")
         return h + self.dropout(self.out_proj(x))
 
@@ -143,6 +155,21 @@ class Operator(nn.Module):
         for gate, sides, skip in zip(gates[:0:-1], filters, skips, strict=True):
             u = v * gate * inside
             v = long_convolution(u, *sides) + u * skip
+        return self.out_proj((v * gates[0]).transpose(1, 2))
+
+    def step(self, h: Float[Tensor, "B 1 D"], memory: Memory) -> Float[Tensor, "B 1 D"]:
+        """One position from the left; the sum over those before it costs as many products as there are."""
+        if "filters" not in memory.of_all:
+            memory.of_all["filters"] = self.filter(self.length)[0].flip(-1)  # the farthest first, as they are kept
+        z, taps = self.in_proj(h).transpose(1, 2), self.short_conv.kernel_size[0]
+        if "projections" not in memory.of_rows:
+            memory.of_rows["projections"] = z.new_zeros(*z.shape[:2], taps - 1)
+        *gates, v = self.short_conv(memory.extended("projections", z, 2, most=taps - 1)).chunk(self.steps + 2, 1)
+        filters, skips = memory.of_all["filters"].chunk(self.steps), self.skip[:, None].chunk(self.steps)
+        for number, (gate, filtered, skip) in enumerate(zip(gates[:0:-1], filters, skips, strict=True)):
+            u = v * gate
+            kept = memory.extended(f"inputs {number}", u.to(filtered.dtype), 2, most=self.length - 1)
+            v = (kept * filtered[:, -kept.shape[2] :]).sum(2, keepdim=True) + u * skip
         return self.out_proj((v * gates[0]).transpose(1, 2))
 
 

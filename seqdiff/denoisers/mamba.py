@@ -5,17 +5,20 @@ in_proj and out_proj, which are computed once and stored once.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor, nn
 
 from seqdiff.denoisers.denoiser import Denoiser, Network
 from seqdiff.denoisers.layers import initialise
+from seqdiff.denoisers.reader import Memory
 from seqdiff.denoisers.residual import EPSILON, add_norm
-from seqdiff.denoisers.scan import Direction, mix
+from seqdiff.denoisers.scan import Direction, mix, selective_scan
 
 
 class BiMamba(Network):
@@ -71,6 +74,14 @@ class MambaDenoiser(Denoiser):
             h, stream = self.through(layer, h, stream, inside)
         return add_norm(h, stream, self.norm_f.weight)[0]
 
+    def step(
+        self, h: Float[Tensor, "B 1 D"], place: int, memories: Mapping[int, Memory], time: None
+    ) -> Float[Tensor, "B 1 D"]:
+        stream = None
+        for number, layer in enumerate(self.layers):
+            h, stream = layer(h, stream, None, memories[number])
+        return add_norm(h, stream, self.norm_f.weight)[0]
+
 
 class Layer(nn.Module):
     """The residual stream with the update before added, and the next update: mixer(norm(stream))."""
@@ -85,9 +96,10 @@ class Layer(nn.Module):
         update: Float[Tensor, "B L D"],
         stream: Float[Tensor, "B L D"] | None,
         inside: Float[Tensor, "B L 1"] | None,
+        memory: Memory | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B L D"]]:
         h, stream = add_norm(update, stream, self.norm.weight)
-        return self.mixer(h, inside), stream
+        return self.mixer(h, inside) if memory is None else self.mixer.step(h, memory), stream
 
 
 class Mixer(nn.Module):
@@ -108,6 +120,22 @@ class Mixer(nn.Module):
     def forward(self, h: Float[Tensor, "B L D"], inside: Float[Tensor, "B L 1"] | None) -> Float[Tensor, "B L D"]:
         backward = None if self.mamba_rev is None else self.mamba_rev.direction()
         return mix(self.in_proj(h), inside, self.mamba_fwd.direction(), backward, self.out_proj.weight)
+
+    def step(self, h: Float[Tensor, "B 1 D"], memory: Memory) -> Float[Tensor, "B 1 D"]:
+        """One position from the left, with the state and the last letters of those before."""
+        way = self.mamba_fwd.direction()
+        x, z = self.in_proj(h).transpose(1, 2).chunk(2, 1)
+        taps = way.conv_weight.shape[-1]
+        if "letters" not in memory.of_rows:
+            memory.of_rows["letters"] = x.new_zeros(*x.shape[:2], taps - 1)
+        x = memory.extended("letters", x, 2, most=taps - 1)
+        x = F.silu(F.conv1d(x, way.conv_weight, way.conv_bias, groups=x.shape[1]))
+        low, B, C = F.linear(x.mT, way.x_proj).split(way.sizes, -1)
+        y, memory.of_rows["state"] = selective_scan(
+            x, F.linear(low, way.dt_proj).mT, way.A, B.mT, C.mT, way.D, z, way.dt_bias, True,
+            initial_state=memory.of_rows.get("state"), return_last_state=True,
+        )  # fmt: skip
+        return self.out_proj(y.mT)
 
 
 class Mamba1(nn.Module):

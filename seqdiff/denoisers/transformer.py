@@ -1,5 +1,6 @@
 """A transformer: every position looks at every other."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from seqdiff.denoisers.denoiser import Denoiser, Network, columns_of
 from seqdiff.denoisers.layers import SwiGLU, TimeEmbedding, initialise, rotary_angles, rotate
+from seqdiff.denoisers.reader import Memory
 
 Angles = tuple[Float[Tensor, "L H"], Float[Tensor, "L H"]]
 
@@ -85,6 +87,15 @@ class TransformerDenoiser(Denoiser):
             h = self.through(block, h, seen, angles, condition)
         return self.norm(h)
 
+    def step(
+        self, h: Float[Tensor, "B 1 D"], place: int, memories: Mapping[int, Memory], time: Float[Tensor, "B"] | None
+    ) -> Float[Tensor, "B 1 D"]:
+        cosine, sine = rotary_angles(place + 1, self.head_width, h)
+        condition = None if time is None else F.silu(self.time(time))
+        for number, block in enumerate(self.blocks):
+            h = block(h, None, (cosine[place:], sine[place:]), condition, memories[number])
+        return self.norm(h)
+
 
 class Block(nn.Module):
     """Attention, then a feed-forward layer, each added to the residual stream."""
@@ -105,21 +116,22 @@ class Block(nn.Module):
         seen: Bool[Tensor, "B 1 1 L"] | None,
         angles: Angles,
         condition: Float[Tensor, "B D"] | None,
+        memory: Memory | None = None,
     ) -> Float[Tensor, "B L D"]:
         if condition is None:
-            h = h + self.dropout(self.attention(self.norm_attention(h), seen, angles))
+            h = h + self.dropout(self.attention(self.norm_attention(h), seen, angles, memory))
             return h + self.dropout(self.feedforward(self.norm_feedforward(h)))
         # Scales and gates are kept as their difference from one: zero modulation is the block without time.
         shift, scale, gate, shift2, scale2, gate2 = self.modulation(condition).unsqueeze(1).chunk(6, -1)
         x = self.norm_attention(h) * (1 + scale) + shift
-        h = h + (1 + gate) * self.dropout(self.attention(x, seen, angles))
+        h = h + (1 + gate) * self.dropout(self.attention(x, seen, angles, memory))
         x = self.norm_feedforward(h) * (1 + scale2) + shift2
         return h + (1 + gate2) * self.dropout(self.feedforward(x))
 
 
 class Attention(nn.Module):
     """Multi-head attention with rotary positions. Each position looks at those that are `seen`, which pads are not;
-    with None at those up to itself."""
+    with None at those up to itself, the last one after those of a memory."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -128,10 +140,17 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width, bias=False)
 
     def forward(
-        self, x: Float[Tensor, "B L D"], seen: Bool[Tensor, "B 1 1 L"] | None, angles: Angles
+        self,
+        x: Float[Tensor, "B L D"],
+        seen: Bool[Tensor, "B 1 1 L"] | None,
+        angles: Angles,
+        memory: Memory | None = None,
     ) -> Float[Tensor, "B L D"]:
         heads = self.in_proj(x).unflatten(-1, (3, self.heads, -1))
         query, key, value = (part.transpose(1, 2) for part in torch.unbind(heads, 2))
         query, key = rotate(query, angles), rotate(key, angles)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, is_causal=seen is None)
+        if memory is not None:
+            key, value = memory.extended("key", key, 2), memory.extended("value", value, 2)
+        causal = seen is None and memory is None
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen, is_causal=causal)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))

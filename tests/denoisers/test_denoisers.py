@@ -21,6 +21,7 @@ from seqdiff.denoisers import (
     Pairwise,
     Transformer,
 )
+from seqdiff.denoisers.reader import Reader
 
 K, MASK, PAD = 4, 4, 5
 CONTEXT = 100
@@ -43,18 +44,20 @@ SMALL = {
         Transformer(width=16, depth=2, heads=2, hidden=12),
         Transformer(width=16, depth=2, heads=2, hidden=12, time_conditioning=True),
         Transformer(width=16, depth=2, heads=2, hidden=12, causal=True),
+        Transformer(width=16, depth=2, heads=2, hidden=12, causal=True, time_conditioning=True, learned_positions=True),
         Transformer(width=16, depth=2, heads=2, hidden=12, learned_positions=True),
     ],
     "esm2": [
         Esm2(width=16, depth=2, heads=2, hidden=24, tie_embedding=False),
         Esm2(width=16, depth=2, heads=2, hidden=24),
-        Esm2(width=16, depth=2, heads=2, hidden=24, positions="learned", longest=41, norm_embedding=True),
+        Esm2(width=16, depth=2, heads=2, hidden=24, positions="learned", longest=CONTEXT, norm_embedding=True),
         Esm2(width=16, depth=2, heads=2, hidden=24, token_dropout=False, tie_embedding=False),
     ],
     "hyena": [
         Hyena(width=8, depth=2, hidden=12, filter_width=6, length=20),
         Hyena(width=8, depth=2, hidden=12, filter_width=6, length=64, order=3, kernel=5),
         Hyena(width=8, depth=2, hidden=12, filter_width=6, length=64, causal=True),
+        Hyena(width=8, depth=2, hidden=12, filter_width=6, length=20, causal=True, order=3, kernel=2),
     ],
     "mamba": [Mamba(width=8, depth=2, states=3), Mamba(width=8, depth=2, states=3, causal=True)],
     "caduceus": [
@@ -293,6 +296,23 @@ def test_a_left_to_right_network_sees_what_stands_before_and_nothing_else(settin
         later.append(moved[:, position + 1 :].amax(1).min().item())
         assert (moved[:, : position + 1].max() < ROUNDING) == settings.left_to_right
     assert min(later) > 1e-6
+
+
+def test_reading_letter_by_letter_gives_the_logits_of_the_whole_row(settings, draw):
+    network, tokens = trained(settings, torch.float64), tokens_of(draw, length=33)
+    time = torch.full((3,), 0.4) if settings.takes_time else None
+    if not settings.left_to_right:
+        with pytest.raises(ValueError, match="does not read left to right"):
+            Reader(network, 3, time)
+        return
+    rows = torch.tensor([2, 0, 0, 1])
+    with torch.no_grad():
+        whole, reader = run(network, tokens), Reader(network, 3, time)
+        logits = [reader.logits, *(reader.read(column) for column in tokens[:, :20].mT)]
+        torch.testing.assert_close(torch.stack(logits, 1), whole[:, :21], rtol=0, atol=1e-10)
+        reader.take(rows)
+        logits = [reader.logits, *(reader.read(column) for column in tokens[rows, 20:-1].mT)]
+        torch.testing.assert_close(torch.stack(logits, 1), whole[rows, 20:], rtol=0, atol=1e-10)
 
 
 def test_what_lies_beyond_the_reach_changes_nothing(settings, draw):
