@@ -6,13 +6,17 @@ from typing import Annotated
 import typer
 
 from seqdiff.cli import design, inputs, insert, options, results
+from seqdiff.cli import text as texts
 from seqdiff.errors import UsageError
 
 
 def command(
-    fasta: options.Fasta,
+    context: typer.Context,
+    fasta: options.FastaOrText = None,
+    text: texts.File = None,
     model: options.ModelRun = None,
     output: options.Output = None,
+    blanks: texts.BlankMarks = None,
     bed: Annotated[Path | None, typer.Option("--bed", help="Mask and fill these spans only (BED).")] = None,
     region: Annotated[
         list[str] | None, typer.Option("--region", help="Mask and fill this span only: NAME:START-END, 1-based.")
@@ -77,9 +81,22 @@ def command(
     records that cannot meet it are named before anything is written. --insert puts in letters where their number is
     unknown; positions are those of the record as it came, and headers say what was inserted (insert=24:7).
 
+    With --text the blanks of a text are filled, {{?12}} and ____; several --samples each stand under a headline.
+
     Example: seqdiff infill --fasta gaps.fa --samples 3 -o filled.fa
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
+    if texts.asked(context, fasta, text, "blanks", "samples", "report", *texts.SAMPLING):
+        options.one_of("--blanks", blanks or "both", texts.MARKS)
+        results.require_own("--report", report, output, text)
+        chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
+        chosen = options.plain(chosen, particles)
+        options.require_draws(chosen, "--samples", samples)
+        loaded = options.load(model, device, guidance, unconditional)
+        texts.infill(
+            loaded, text, output, blanks, chosen, samples=samples, stride=stride, report=report, seed=seed, quiet=quiet
+        )
+        return
     kind = format or results.format_of(output)
     if kind:
         options.one_of("--format", kind, results.FORMATS)

@@ -36,9 +36,12 @@ def checked(
     a temporary copy. `look` is shown every record and may refuse it. Raises DataError for the first damaged record.
     """
     from seqdiff.alphabet import PROTEIN
+    from seqdiff.data.characters import Characters
     from seqdiff.data.fasta import accepted, read_records
     from seqdiff.data.source import name_of
 
+    if isinstance(alphabet, Characters):
+        raise UsageError(f"--fasta {fasta}: the model was trained on text ({alphabet.name}); give it --text FILE")
     with contextlib.ExitStack() as stack:
         path = fasta
         if fasta == "-" or (os.path.exists(fasta) and not os.path.isfile(fasta) and not os.path.isdir(fasta)):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from seqdiff.model import Model
 
 Fasta = Annotated[str, typer.Option("--fasta", help="FASTA or FASTQ, plain, gzip or bgzip; - is stdin.")]
+FastaOrText = Annotated[
+    str | None, typer.Option("--fasta", help="FASTA or FASTQ, plain, gzip or bgzip; - is stdin. Or give --text.")
+]
 ModelRun = Annotated[
     Path | None, typer.Option("--model", help="A run directory; default: the small model that ships with seqdiff.")
 ]

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from seqdiff.cli import design, options, results
+from seqdiff.cli import text as texts
 from seqdiff.errors import UsageError
 
 
@@ -15,7 +16,8 @@ def command(
         typer.Option(
             "--length",
             help="Letters in each, N or MIN-MAX. Default: drawn from the lengths of the training sequences (MIN-MAX: "
-            "from those in the range); of DNA 512, or what the proteins of --translate take; a family's columns.",
+            "from those in the range); of DNA 512, or what the proteins of --translate take; a family's columns; the "
+            "context of running text.",
         ),
     ] = None,
     model: options.ModelRun = None,
@@ -34,7 +36,7 @@ def command(
     guidance: options.Guidance = None,
     unconditional: options.Unconditional = None,
     format: Annotated[
-        str | None, typer.Option("--format", help="fasta or fastq; default: by the output, else fasta.")
+        str | None, typer.Option("--format", help="fasta or fastq, not of text; default: by the output, else fasta.")
     ] = None,
     report: options.Report = None,
     seed: options.Seed = 0,
@@ -51,9 +53,8 @@ def command(
     Example: seqdiff sample -n 10 --length 512 --seed 1 -o new.fa
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
-    if format is None:
-        format = "fastq" if results.format_of(output) == "fastq" else "fasta"
-    options.one_of("--format", format, ("fasta", "fastq"))
+    kind = format or ("fastq" if results.format_of(output) == "fastq" else "fasta")
+    options.one_of("--format", kind, ("fasta", "fastq"))
     results.require_own("--report", report, output, translate)
     results.require_own("-o", None if str(output) == "-" else output, translate)
     task = design.asked(gc, forbid, translate, genetic_code)
@@ -73,13 +74,21 @@ def command(
     loaded = options.load(model, device, guidance, unconditional)
     if task:
         task.require_dna(loaded.alphabet)
-    if wanted is None and loaded.alphabet.complementary and loaded.lengths is None:
+    if wanted is None and loaded.alphabet.complementary and loaded.lengths is loaded.columns is None:
         wanted = shortest
+    of_text = texts.is_text(loaded)
+    if of_text and format:
+        raise UsageError(f"--format {format}: {loaded.recipe.name} was trained on text, which is written as it is")
+    if wanted is None and of_text and loaded.lengths is None:
+        wanted = loaded.context
     lengths = loaded.sample_lengths(number, wanted, seed=seed)
     options.check_stride(stride, loaded, max(lengths))
+    if of_text:
+        texts.sample(loaded, lengths, output, chosen, stride=stride, report=report, seed=seed, quiet=quiet)
+        return
     if task:
         loaded.check_design(task, unknown_records(lengths, loaded.alphabet), stride=stride)
-    out = results.Results(loaded.alphabet, format, samples=1)
+    out = results.Results(loaded.alphabet, kind, samples=1)
     with (
         options.progress("sample", loaded.alphabet.unit, quiet, sum(lengths)) as advance,
         out.writing(output, report),

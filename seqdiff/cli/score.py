@@ -7,6 +7,7 @@ import typer
 
 from seqdiff import __version__
 from seqdiff.cli import inputs, options, results
+from seqdiff.cli import text as texts
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ NO_LIKELIHOOD = "# pseudo_nats is a score, not a likelihood: each letter given a
 
 
 def command(
-    fasta: options.Fasta,
+    context: typer.Context,
+    fasta: options.FastaOrText = None,
+    text: texts.File = None,
     model: options.ModelRun = None,
     output: options.Output = None,
     method: Annotated[
@@ -59,11 +62,13 @@ def command(
     over orders: 0 where the model agrees with itself) and multi_order_nats (of the mixture of the orders, a tighter
     bound). The pseudo-likelihood has its own columns. With regions, start and end (from 1, both included) stand in the
     place of length, and nats are those of the region given the letters around it.
-    A record without a known letter has `.` in place of numbers.
+    A record without a known letter has `.` in place of numbers. With --text, a model of running text scores the file
+    as one record, in pieces of its context; a model of documents scores each line.
 
     Example: seqdiff score --fasta sequences.fa -o scores.tsv
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
+    of_text = texts.asked(context, fasta, text, "method", "draws", "order", "orders")
     options.one_of("--method", method, METHODS)
     options.one_of("--duplicates", duplicates, ("error", "first", "rename"))
     for option, value, owner in (
@@ -81,7 +86,7 @@ def command(
         raise UsageError("--clip: it cuts regions, so give --bed or --region as well")
     if str(bed) == "-" and fasta == "-":
         raise UsageError("--fasta - and --bed -: only one of them can be stdin")
-    results.require_own("-o", None if str(output) == "-" else output, fasta, bed)
+    results.require_own("-o", None if str(output) == "-" else output, fasta, text, bed)
     from seqdiff import model as models
     from seqdiff.data.fasta import Output, read_records
     from seqdiff.diffusion.likelihood import Chain, Pseudo
@@ -94,12 +99,15 @@ def command(
             scorer = Chain(order=order or "random", orders=orders)
         case "pseudo":
             scorer = Pseudo()
-    with inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region)) as (path, lengths):
+    look = inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region)) if fasta else None
+    with look or texts.records(text, loaded) as (found, lengths):
         spans = inputs.spans(lengths, bed, region or [], clip) if bed or region else None
         total = sum(lengths.values()) if spans is None else sum(i.length for each in spans.values() for i in each)
-        records = read_records(path, duplicates=duplicates)
+        records = found if of_text else read_records(found, duplicates=duplicates)
         with options.progress("score", loaded.alphabet.unit, quiet, total or None) as advance, Output(output) as out:
-            scores = loaded.score_records(records, scorer, spans=spans, seed=seed, source=fasta, progress=advance)
+            scores = loaded.score_records(
+                records, scorer, spans=spans, seed=seed, source=fasta or text, progress=advance
+            )
             first = next(scores, None)  # whatever is wrong with the model is said before there is any output
             out.write((_header(scorer, loaded, seed) + _columns(scorer, loaded, spans is not None)).encode())
             while first is not None:

@@ -45,11 +45,6 @@ def records(text: bytes, name: str, alphabet: Characters, mode: Mode) -> Iterato
         yield part.record
 
 
-def foreign(text: bytes, alphabet: Characters) -> int:
-    """How many characters of a text the model does not know: those that its alphabet has not, and U+FFFD."""
-    return int((alphabet.encode(seen(text, alphabet)) == alphabet.mask).sum())
-
-
 def seen(text: bytes, alphabet: Characters) -> bytes:
     """The text as a model reads it."""
     return text if isinstance(alphabet, Bytes) else text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

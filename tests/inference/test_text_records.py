@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from seqdiff.data.characters import BYTES, TEXT8, UNKNOWN, Characters
 from seqdiff.errors import DataError
 from seqdiff.inference.filled import Infilled, written
-from seqdiff.inference.text import foreign, marked, read, records
+from seqdiff.inference.text import marked, read, records
 
 OWN = Characters.of("abc\n ")
 every_alphabet = pytest.mark.parametrize("alphabet", [TEXT8, BYTES, OWN], ids=lambda a: a.name)
@@ -81,7 +81,6 @@ def test_documents_are_lines_and_a_stream_is_one_record():
         ("line1", b"ab"), ("line2", b""), ("line3", b"b_a"),
     ]  # fmt: skip
     assert [(r.name, r.sequence) for r in records(text, "x", OWN, "stream")] == [("x", b"ab\n\nb_a")]
-    assert foreign(text, OWN) == 1
 
 
 def test_files_are_read_whole_and_as_they_are(tmp_path):
