@@ -96,7 +96,7 @@ class Totals:
         """A length for each insert, from left to right: drawn by a uniform each, or the most probable ones."""
         lengths: list[int] = []
         for number, (gaps, worth) in enumerate(zip(self.gaps, self.nats)):
-            law = softmax(worth + self._next(gaps, self.beta[number + 1])[sum(lengths)])
+            law = softmax(worth + self.beta[number + 1][sum(lengths) + gaps])
             edges = law.cumsum()
             at = law.argmax() if u is None else np.searchsorted(edges, u[number] * edges[-1], side="right")
             lengths.append(int(gaps[at]))

@@ -85,6 +85,7 @@ def infill(
     -inf, and a warning names the position.
     """
     assert design is None or isinstance(sampler, Particles), "constraints are met by particles"
+    assert inserted is None or (spans is None and design is None), "spans and designs have positions, inserts move them"
     for group in _groups(records):
         jobs = []
         for record in group:
