@@ -74,7 +74,7 @@ def command(
     loaded = options.load(model, device, guidance, unconditional)
     if task:
         task.require_dna(loaded.alphabet)
-    if wanted is None and loaded.alphabet.complementary and loaded.lengths is loaded.columns is None:
+    if wanted is None and loaded.alphabet.complementary and loaded.lengths is None and loaded.columns is None:
         wanted = shortest
     of_text = texts.is_text(loaded)
     if of_text and format:
