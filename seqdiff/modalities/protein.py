@@ -160,10 +160,10 @@ class ProteinData:
         lengths = self.proteome.lengths[train]
         longer = int((lengths > context).sum())
         cropped = f" ({longer:,} longer than the context of {context:,}: cropped at random)" if longer else ""
-        held_out = "each by its own letters" if self.cluster is None else "by clusters"
+        held_out = "by sequence" if self.cluster is None else "by clusters"
         return (
-            f"{len(train):,} proteins of {lengths.sum():,} residues{cropped}; {len(self.records('valid')):,} for "
-            f"validation and {len(self.records('test')):,} for test, held out {held_out},"
+            f"{len(train):,} proteins of {lengths.sum():,} residues{cropped}; {len(self.records('valid')):,} "
+            f"for validation and {len(self.records('test')):,} for test, held out {held_out},"
         )
 
     @property
