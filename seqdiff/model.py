@@ -36,7 +36,7 @@ from seqdiff.inference import infill, score, variants
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
 from seqdiff.inference.columns import columns_of
 from seqdiff.inference.design import PARTICLES, Design
-from seqdiff.inference.embed import Embedded, States, Strand, embed
+from seqdiff.inference.embed import Embedded, States, Strand, Stretch, embed, stretches
 from seqdiff.inference.filled import Infilled
 from seqdiff.inference.inserts import DRAWS, Insert, Inserts, placed
 from seqdiff.inference.known import Known
@@ -369,6 +369,20 @@ class Model:
         return embed(
             self._checked(records, source), self.states(strand), self.context,
             window=window, stride=stride, batch_tokens=self.batch_tokens, progress=progress,
+        )  # fmt: skip
+
+    def residues(
+        self,
+        records: Iterable[Record],
+        *,
+        strand: Strand = "both",
+        source: str = "input",
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Stretch]:
+        """The states of all letters of records from a file, in their order, some at a time."""
+        return stretches(
+            self._checked(records, source), self.states(strand), self.context,
+            batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip
 
     def states(self, strand: Strand = "both") -> States:

@@ -74,7 +74,7 @@ def command(
 
     require_format(output)
     loaded = models.load(model, device)
-    states = loaded.states(strand)
+    width = loaded.states(strand).width
     size = _Size(window, window if stride is None else stride)
     with inputs.checked(fasta, loaded.alphabet, duplicates, spool=True, look=size.add) as (path, lengths):
         lengths.clear()
@@ -84,11 +84,11 @@ def command(
         unit = loaded.alphabet.unit
         with (
             options.progress("embed", unit, quiet, size.letters or None) as advance,
-            writing(output, rows=rows, records=size.records, width=states.width, longest_name=size.longest,
+            writing(output, rows=rows, records=size.records, width=width, longest_name=size.longest,
                     metadata=about) as out,
         ):  # fmt: skip
             if per == "residue":
-                _residues(loaded, records, states, out, fasta, advance)
+                _residues(loaded.residues(records, strand=strand, source=fasta, progress=advance), out)
                 unknown = 0
             else:
                 found = loaded.embed_records(
@@ -97,7 +97,7 @@ def command(
                 unknown = _means(found, out, per)
     if unknown:
         models.logger.warning("%s of %s vectors are NaN: no letter there is known", f"{unknown:,}", f"{rows:,}")
-    models.logger.info("%s vectors of %s numbers in %s", f"{rows:,}", f"{states.width:,}", output)
+    models.logger.info("%s vectors of %s numbers in %s", f"{rows:,}", f"{width:,}", output)
 
 
 class _Size:
@@ -131,15 +131,12 @@ def _means(found: Any, out: "VectorFile", per: str) -> int:
     return unknown
 
 
-def _residues(loaded: "Model", records: Any, states: Any, out: "VectorFile", source: str, advance: Any) -> None:
+def _residues(found: Any, out: "VectorFile") -> None:
+    """Writes the vectors of all letters."""
     import numpy as np
 
-    from seqdiff.data.fasta import accepted
-    from seqdiff.inference.embed import stretches
-
     number = -1
-    checked = (accepted(record, loaded.alphabet, source) for record in records)
-    for part in stretches(checked, states, loaded.context, batch_tokens=loaded.batch_tokens, progress=advance):
+    for part in found:
         if part.number != number:
             number = part.number
             out.record(part.record.name, len(part.record.sequence))

@@ -32,7 +32,8 @@ from seqdiff.streams import seed_of
 from seqdiff.train.ema import MovingAverage
 from seqdiff.train.finetuning import Finetuning, Tuning
 from seqdiff.train.log import Metrics
-from seqdiff.train.optimizer import is_decayed
+from seqdiff.train.muon import Muon
+from seqdiff.train.optimizer import is_decayed, is_matrix
 from seqdiff.train.signals import stop_wishes
 
 logger = logging.getLogger("seqdiff")
@@ -95,7 +96,7 @@ def finetune(
     _say(settings, run, recipe, reader, rows, held, target, fresh)
 
     tuning = settings.training
-    optimizer = _optimizer(reader, tuning)
+    optimizers = _optimizers(reader, tuning)
     average = MovingAverage(reader, tuning.ema)
     weight = _class_weight(rows, len(classes), place) if tuning.balance and classes else None
     batches_an_epoch = -(-len(rows) // tuning.batch_size)
@@ -112,7 +113,7 @@ def finetune(
                 step += 1
                 torch.manual_seed(seed_of(settings.seed, "dropout", step))
                 rate = _rate(step, total, tuning)
-                for group in optimizer.param_groups:
+                for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                     group["lr"] = rate * group["peak"]
                 reader.train()
                 if tuning.freeze:
@@ -125,8 +126,9 @@ def finetune(
                         f"the loss is not a number at step {step:,}; lower training.learning_rate or "
                         "training.head_learning_rate, or lengthen training.warmup"
                     )
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+                for optimizer in optimizers:
+                    optimizer.step()
+                    optimizer.zero_grad(set_to_none=True)
                 average.update(step)
                 if progress:
                     progress(step / total)
@@ -222,15 +224,23 @@ def _reader(
     return reader
 
 
-def _optimizer(reader: Reader, tuning: Tuning) -> torch.optim.Optimizer:
-    groups = []
+def _optimizers(reader: Reader, tuning: Tuning) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon where it is asked for; each group keeps its highest learning rate as `peak`."""
+    groups, matrices = [], []
     for part, rate in ((reader.denoiser, tuning.learning_rate), (reader.head, tuning.head_learning_rate)):
         named = [(name, p) for name, p in part.named_parameters() if p.requires_grad]
+        if part is reader.denoiser and tuning.optimizer == "muon":
+            matrices = [p for name, p in named if is_matrix(name, p)]
+            named = [(name, p) for name, p in named if not is_matrix(name, p)]
         for decayed in (True, False):
             chosen = [p for name, p in named if is_decayed(name, p) == decayed]
             if chosen:
                 groups.append({"params": chosen, "weight_decay": tuning.weight_decay * decayed, "peak": rate})
-    return torch.optim.AdamW(groups, lr=tuning.learning_rate, betas=tuning.betas)
+    built: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=tuning.learning_rate, betas=tuning.betas)]
+    if matrices:
+        built.append(Muon(matrices, tuning.matrix_learning_rate, weight_decay=tuning.weight_decay))
+        built[-1].param_groups[0]["peak"] = tuning.matrix_learning_rate
+    return built
 
 
 def _rate(step: int, total: int, tuning: Tuning) -> float:

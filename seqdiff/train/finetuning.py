@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import pydantic
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seqdiff import recipe
 from seqdiff.config import Config
@@ -22,8 +22,13 @@ class Tuning(Config):
     """How often each row is shown, unless patience ends it earlier."""
     batch_size: Annotated[int, Field(ge=1)]
     """Rows a step."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon` learns the matrices and kernels inside the network with Muon, the rest with AdamW. A network that was
+    trained with Muon has weights several times as large, which AdamW hardly moves."""
     learning_rate: Annotated[float, Field(gt=0)]
-    """Of the network, at its highest: after the warm-up, before half a cosine down to 0."""
+    """Of AdamW in the network, at its highest: after the warm-up, before half a cosine down to 0."""
+    matrix_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Of Muon, at its highest; it rises and falls with the other."""
     head_learning_rate: Annotated[float, Field(gt=0)]
     """Of the head, which starts from nothing."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -47,6 +52,14 @@ class Tuning(Config):
     validations_per_epoch: Annotated[int, Field(ge=1)] = 1
     patience: Annotated[int, Field(ge=1)] | None = None
     """Validations without a smaller loss after which it ends."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Tuning":
+        if (self.optimizer == "muon") != (self.matrix_learning_rate is not None):
+            raise ValueError("matrix_learning_rate belongs to optimizer muon, which needs it")
+        if self.optimizer == "muon" and self.freeze:
+            raise ValueError("optimizer muon is for the network, which freeze leaves as it is: use adamw")
+        return self
 
 
 class Finetuning(Config):

@@ -4,6 +4,7 @@ import pytest
 
 from seqdiff import recipe
 from seqdiff.data.genomes import Registry
+from seqdiff.train import finetuning
 
 
 @pytest.mark.parametrize("name", recipe.names())
@@ -26,6 +27,16 @@ def test_text8_and_wine_reviews_are_at_their_scale():
     loaded = recipe.load("wine-reviews", ["data.characters=" + "".join(map(chr, range(0x3B1, 0x3B1 + 90)))])
     assert sum(p.numel() for p in loaded.network().parameters()) == pytest.approx(28.0e6, rel=0.03)
     assert (loaded.data.alphabet.size, loaded.data.context, loaded.training.steps) == (90, 128, 50_000)
+
+
+@pytest.mark.parametrize("name", finetuning.names())
+def test_every_recipe_of_fine_tuning_is_complete(name):
+    loaded = finetuning.load(name)
+    assert loaded.name == name
+    assert loaded.to_yaml().count(": ") >= 20
+    shown = {line.split(":")[0].strip() for line in recipe.find(name, "finetune").read_text().splitlines()}
+    assert set(type(loaded.training).model_fields) - {"matrix_learning_rate"} <= shown
+    assert set(type(loaded.readout).model_fields) <= shown
 
 
 def test_hg38_is_at_the_published_scale():

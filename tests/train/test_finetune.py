@@ -149,6 +149,22 @@ def test_copies_and_reverse_complements_do_not_validate_one_another(base, tmp_pa
     assert result.rows["train"] % 2 == result.rows["validation"] % 2 == 0
 
 
+def test_muon_moves_the_matrices_of_the_network_and_adamw_the_rest(base, rows, tmp_path):
+    muon = ("training.optimizer=muon", "training.epochs=1")
+    still = ("training.learning_rate=1.0e-12", "training.head_learning_rate=1.0e-12", "training.weight_decay=0")
+    tuned(base, rows, tmp_path / "run", *muon, "training.matrix_learning_rate=0.05", *still)
+    weights, _ = RunFolder(tmp_path / "run").read_tensors()
+    moved = {
+        name for name, before in RunFolder(base).read_tensors()[0].items()
+        if not torch.allclose(weights[f"denoiser.{name}"], before, atol=1e-6)
+    }  # fmt: skip
+    assert moved
+    assert all(name.startswith("blocks.") and name.endswith("weight") and "norm" not in name for name in moved)
+    for wrong in (muon, (*muon, "training.matrix_learning_rate=0.05", "training.freeze=true")):
+        with pytest.raises(ConfigError, match="optimizer muon"):
+            tuned(base, rows, tmp_path / "x", *wrong)
+
+
 def test_patience_ends_it(base, rows, tmp_path):
     result = tuned(
         base, rows, tmp_path / "run", "training.patience=1", "training.epochs=50", "training.learning_rate=1.0e-9",
