@@ -119,7 +119,8 @@ class Recipe(Config):
 
     def resolved(self) -> "Recipe":
         """The recipe with what only its data can say filled in."""
-        return self.model_copy(update={"data": self.data.resolved()})
+        data = self.data.resolved()
+        return self.model_copy(update={"data": data, "denoiser": self.denoiser.resolved(data.context)})
 
     def network(self) -> Denoiser:
         """A freshly initialised network, drawn from torch's global generator."""

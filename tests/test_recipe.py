@@ -34,6 +34,16 @@ def test_a_recipe_survives_being_written_and_read(path, tmp_path):
     assert first.differences(recipe.load(str(again))) == []
 
 
+def test_what_the_context_says_of_a_network_is_filled_in_and_kept(path):
+    """So that a run that goes on with longer rows has filters of the length that they learned."""
+    first = recipe.load(path, ["denoiser={kind: hyena}"]).resolved()
+    assert first.denoiser.length == 64
+    assert first.resolved() == first
+    longer = first.model_copy(update={"data": first.data.model_copy(update={"context": 128})}).resolved()
+    assert longer.denoiser == first.denoiser
+    assert recipe.load(path).resolved().denoiser == recipe.load(path).denoiser
+
+
 def test_a_number_that_yaml_reads_as_text_is_a_number(path):
     assert recipe.load(path).training.learning_rate == 3e-4
 

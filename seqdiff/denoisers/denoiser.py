@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,10 @@ from seqdiff.errors import ConfigError
 class Network(Config):
     """Settings of a network, and what may be asked of it. A member has a `kind` and `build(symbols, context) ->
     Denoiser`; only a network with weights by position needs the context, the length of its longest row."""
+
+    def resolved(self, context: int) -> Self:
+        """The same settings with what the context of the data says filled in: a run keeps what its weights are for."""
+        return self
 
     @property
     def takes_time(self) -> bool:

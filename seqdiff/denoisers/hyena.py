@@ -61,6 +61,9 @@ class Hyena(Network):
     causal: bool = False
     """Whether a position sees the letters before it alone: a network for left-to-right models, as published."""
 
+    def resolved(self, context: int) -> "Hyena":
+        return self if self.length else self.model_copy(update={"length": max(2, context)})
+
     @property
     def left_to_right(self) -> bool:
         return self.causal
@@ -75,10 +78,9 @@ class Hyena(Network):
 
     def build(self, symbols: int, context: int | None = None) -> "HyenaDenoiser":
         """A freshly initialised network over `symbols` symbols. Raises ConfigError where no length is given."""
-        length = self.length or context
-        if length is None:
+        if self.length is None and context is None:
             raise ConfigError("denoiser 'hyena' measures its filters in shares of a length: set denoiser.length")
-        return HyenaDenoiser(self, symbols, max(2, length))
+        return HyenaDenoiser(self, symbols, self.length or max(2, context))
 
 
 class HyenaDenoiser(Denoiser):

@@ -116,6 +116,8 @@ def test_length_is_the_context_of_the_data_unless_it_is_set():
     assert Hyena(depth=1, length=50).build(4, 300).blocks[0].operator.length == 50
     with pytest.raises(ConfigError, match=r"set denoiser\.length"):
         Hyena(depth=1).build(4)
+    assert Hyena(depth=1).resolved(300) == Hyena(depth=1, length=300)
+    assert Hyena(depth=1, length=50).resolved(300).length == 50
 
 
 def test_nothing_farther_than_its_length_is_seen_by_a_layer():
