@@ -23,7 +23,8 @@ FastaOrText = Annotated[
     str | None, typer.Option("--fasta", help="FASTA or FASTQ, plain, gzip or bgzip; - is stdin. Or give --text.")
 ]
 ModelRun = Annotated[
-    Path | None, typer.Option("--model", help="A run directory; default: the small model that ships with seqdiff.")
+    Path | None,
+    typer.Option("--model", help="A run directory, or a model that ships: human-chr20 (the default), protein-demo."),
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Where results go; default and -: stdout.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
