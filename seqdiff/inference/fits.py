@@ -9,8 +9,8 @@ from jaxtyping import Float64, Int64
 from seqdiff.data.source import bytes_of, shown
 from seqdiff.inference.lengths import Lengths
 
-TOLD_APART = 0.1
-"""Nats of standard error below which a difference is taken for what it is."""
+TOLD_APART = 0.25
+"""Nats of standard error from which on two lengths that look alike may well not be."""
 
 
 @dataclass(frozen=True)

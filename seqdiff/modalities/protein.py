@@ -20,6 +20,7 @@ from seqdiff.config import Config
 from seqdiff.data import proteins
 from seqdiff.data.buckets import Buckets
 from seqdiff.data.clusters import read_clusters
+from seqdiff.data.lengths import counted
 from seqdiff.data.proteome import Proteome
 from seqdiff.data.sequences import Sequences
 from seqdiff.errors import ConfigError, DataError
@@ -169,8 +170,7 @@ class ProteinData:
     @property
     def facts(self) -> dict[str, Any]:
         """How many proteins of each length there are to train on."""
-        lengths, counts = np.unique(self.proteome.lengths[self.records("train")], return_counts=True)
-        return {"lengths": np.stack([lengths, counts], 1).tolist()}
+        return {"lengths": counted(self.proteome.lengths[self.records("train")])}
 
     @property
     def both_strands(self) -> bool:
