@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, UInt8
 
 from seqdiff.alphabet import Alphabet
 from seqdiff.data.fasta import Record
@@ -136,7 +136,7 @@ class Inserts:
         What is drawn depends on (seed, record name, position) alone.
         """
         inserts = self.places.get(record.name, ())
-        tokens = Known(record, self.alphabet, None, self.trusted).tokens.astype(np.int64)
+        tokens = Known(record, self.alphabet, None, self.trusted).tokens
         found = []
         for number, insert in enumerate(inserts):
             found.append(self._compared(record.name, tokens, inserts, number))
@@ -155,7 +155,7 @@ class Inserts:
         return fits
 
     def _compared(
-        self, name: str, tokens: Int64[np.ndarray, " L"], inserts: Sequence[Insert], number: int
+        self, name: str, tokens: UInt8[np.ndarray, " L"], inserts: Sequence[Insert], number: int
     ) -> tuple[Float64[np.ndarray, "C"], Callable[[int, int], float], int]:
         """log p(flanks | length) of each length of an insert, the error of a difference, and network passes."""
         insert = inserts[number]
@@ -172,7 +172,7 @@ class Inserts:
         left = min(before, max(room // 2, room - after))
         right = min(after, room - left)
         sides = tokens[insert.position - left : insert.position], tokens[insert.position : insert.position + right]
-        left_side, right_side = (torch.from_numpy(side.copy()) for side in sides)
+        left_side, right_side = (torch.from_numpy(side.astype(np.int64)) for side in sides)
         near = None
         if seen is not None:
             near = torch.arange(left).flip(0) < seen, torch.arange(right) < seen
