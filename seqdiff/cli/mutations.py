@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 METHODS = ("auto", "wt-marginal", "masked-marginal", "masked-marginal-single", "chain", "elbo")
 ADDED = ("llr", "se", "method", "llr_per_residue", "reason")
 """Columns that are added to those of the table."""
+SHIPPED = "protein-demo"
 KINDS = {"tsv": "\t", "csv": ","}
 
 
@@ -85,6 +86,19 @@ class Request:
     @property
     def added(self) -> list[str]:
         return [(self.prefix or "") + name for name in ADDED]
+
+
+def load(run: Path | None, device: str) -> "Model":
+    """The model of a run; without one, the small model of proteins that ships."""
+    from seqdiff import model as models
+
+    if run is None:
+        _logger().info(
+            "using %s, a small model of proteins that ships with seqdiff; it is for trying things out, not for "
+            "science: give your own with --model RUN",
+            SHIPPED,
+        )
+    return models.load(run or SHIPPED, device)
 
 
 def score_table(model: "Model", request: Request) -> None:
@@ -243,7 +257,7 @@ def _report(scorer: "MutantScorer", reasons: "Counter[str | None]") -> None:
     total, log = reasons.total(), _logger()
     why = ", ".join(f"{count:,} {reason}" for reason, count in sorted((reasons - Counter({None: total})).items()))
     log.info(
-        "scored %s of %s mutants in %s network passes%s",
+        "scored %s of %s mutants, network passes: %s%s",
         f"{reasons[None]:,}", f"{total:,}", f"{scorer.landscape.passes:,}", f"; without a score: {why}" if why else "",
     )  # fmt: skip
     if scorer.far_apart:

@@ -121,7 +121,7 @@ def command(
 
     if mutations is not None:
         request.check()
-        return of_proteins.score_table(models.load(model, device), request)
+        return of_proteins.score_table(of_proteins.load(model, device), request)
     if saturate is None:
         _of_dna(of_protein, method, output, haplotypes, False, orders, draws)
     loaded = models.load(model, device)

@@ -209,6 +209,8 @@ def _longer_or_shorter(found: re.Match, protein: Protein) -> _Part | Reason:
 
 def _letters(text: str) -> str:
     """Residues in one-letter code, from one-letter or three-letter code."""
+    if len(text) == 1:
+        return text.upper()
     parts = re.findall(_LETTER, text, re.IGNORECASE)
     whole = all(part.lower() in _THREE for part in parts) or "".join(parts).isupper()
     return "".join(_THREE.get(part.lower(), part.upper()) for part in (parts if whole else text))

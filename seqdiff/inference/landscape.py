@@ -36,6 +36,7 @@ class Landscape:
 
     def __init__(self, denoise: Denoise, tokens: Integer[np.ndarray, " L"], context: int, batch_tokens: int = 16_384):
         self.denoise, self.tokens, self.context = denoise, torch.from_numpy(tokens).long(), context
+        self.letters: list[int] = self.tokens.tolist()
         self.width = min(len(tokens), context)
         self.batch = max(1, batch_tokens // max(1, self.width))
         self.passes = 0

@@ -1,5 +1,6 @@
 """Which letter is read in which context to score the substitutions of a mutant, by each of the methods."""
 
+from itertools import permutations
 from typing import Literal, NamedTuple
 
 from seqdiff.diffusion.likelihood.ratio import all_orders, orders_of
@@ -49,7 +50,7 @@ class Planner:
 
     def plan(self, method: Method, sites: Sites) -> Plan:
         """What is read for the sites of one window."""
-        tokens, around = self.landscape.tokens, self.landscape.around
+        letters, around = self.landscape.letters, self.landscape.around
         if method == "chain" and len(sites) > 1:
             return self._chain(sites)
         start = around(sites[0][0], sites[-1][0])
@@ -61,29 +62,34 @@ class Planner:
                 context = Context(around(place, place), ((place, self.mask),))
             else:
                 context = Context(start, tuple((each, self.mask) for each, _ in sites))
-            terms += [Term(context, place, token, 1), Term(context, place, int(tokens[place]), -1)]
+            terms += [Term(context, place, token, 1), Term(context, place, letters[place], -1)]
         return Plan([terms], False)
 
     def _chain(self, sites: Sites) -> Plan:
         """The chain rule over sites of one window, in orders that all mutants of these sites share."""
-        tokens, alternate = self.landscape.tokens, dict(sites)
+        letters, alternate = self.landscape.letters, dict(sites)
         places = sorted(alternate)
         start = self.landscape.around(places[0], places[-1])
-        rng = Streams.of(self.seed, [("orders", *places)])
         orders = []
-        for order in orders_of(places, rng, self.orders):
+        for order in self._orders(places):
             terms = []
             for step, place in enumerate(order):
                 for sign in (1, -1):
-                    seen = {site: alternate[site] if sign > 0 else int(tokens[site]) for site in order[:step]}
+                    seen = {site: alternate[site] if sign > 0 else letters[site] for site in order[:step]}
                     hidden = dict.fromkeys(order[step:], self.mask)
                     if self.hollow and len(order) == 2:
-                        hidden[place] = int(tokens[place])  # so that the context is one of many pairs
+                        hidden[place] = letters[place]  # so that the context is one of many pairs
                     elif self.hollow and (step + len(order)) % 2 == 0:
-                        hidden[place] = alternate[place] if sign > 0 else int(tokens[place])  # it serves the next step
+                        hidden[place] = alternate[place] if sign > 0 else letters[place]  # it serves the next step
                     here = seen | hidden
-                    changed = tuple((site, here[site]) for site in places if here[site] != tokens[site])
-                    token = alternate[place] if sign > 0 else int(tokens[place])
+                    changed = tuple((site, here[site]) for site in places if here[site] != letters[site])
+                    token = alternate[place] if sign > 0 else letters[place]
                     terms.append(Term(Context(start, changed), place, token, sign))
             orders.append(terms)
         return Plan(orders, not all_orders(len(places), self.orders))
+
+    def _orders(self, places: list[int]) -> list[tuple[int, ...]]:
+        """Orders of sites that depend on these alone."""
+        if all_orders(len(places), self.orders):
+            return list(permutations(places))
+        return orders_of(places, Streams.of(self.seed, [("orders", *places)]), self.orders)

@@ -104,8 +104,9 @@ class MutantScorer:
         self.landscape = Landscape(denoise, tokens, context, batch_tokens)
         hollow = is_hollow(denoise)
         self.planner = Planner(self.landscape, alphabet.mask, hollow, self.settings.orders, seed)
-        self.place, self.in_columns = np.arange(len(tokens)) if place is None else place, place is not None
-        self.residues = max(1, int((tokens[self.place[self.place >= 0]] < alphabet.size).sum()))
+        place, self.in_columns = np.arange(len(tokens)) if place is None else place, place is not None
+        self.residues = max(1, int((tokens[place[place >= 0]] < alphabet.size).sum()))
+        self.place: list[int] = place.tolist()
         self.far_apart = 0
         """Mutants whose sites were read in several windows."""
         if self.settings.method == "wt-marginal" and not (hollow or reads_visible):
@@ -152,14 +153,11 @@ class MutantScorer:
             if self.in_columns:
                 return MutationEffect(reason="indel"), (), ""
             return (None, (), "elbo") if chosen in ("auto", "elbo") else (MutationEffect(reason="other_method"), (), "")
-        residues = [
-            (change.start + i, change.alt[i : i + 1]) for change in mutant.changes for i in range(len(change.alt))
-        ]
-        letters = self.alphabet.encode(b"".join(letter for _, letter in residues)).tolist()
-        places = [int(self.place[residue]) for residue, _ in residues]
+        letters = self.alphabet.encode(b"".join(change.alt for change in mutant.changes)).tolist()
+        places = [self.place[i] for change in mutant.changes for i in range(change.start, change.end)]
         if min(places) < 0:
             return MutationEffect(reason="outside_the_alignment"), (), ""
-        tokens = self.landscape.tokens
+        tokens = self.landscape.letters
         if any(tokens[place] >= self.alphabet.mask for place in places):
             return MutationEffect(reason="unknown_reference"), (), ""
         sites = tuple((place, token) for place, token in zip(places, letters, strict=True) if tokens[place] != token)

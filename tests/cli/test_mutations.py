@@ -211,8 +211,15 @@ def test_an_output_over_its_input_is_refused(wild):
 def test_a_model_of_dna_is_refused(wild, monkeypatch):
     monkeypatch.undo()
     os.chdir(wild)
-    said = run("--mutations", "-", code=2, stdin="mutant\nH1A\n").stderr
+    said = run("--mutations", "-", "--model", "human-chr20", code=2, stdin="mutant\nH1A\n").stderr
     assert "mutations are of a protein, and demo is a model of DNA" in " ".join(said.split())
+
+
+def test_without_a_model_it_is_the_one_of_proteins_that_ships(wild, monkeypatch, loaded):
+    asked = []
+    monkeypatch.setattr(models, "load", lambda run, device: asked.append(run) or loaded)
+    assert "protein-demo" in run("--mutations", "-", stdin="mutant\nH1A\n").stderr
+    assert asked == ["protein-demo"]
 
 
 def test_a_wt_marginal_needs_a_network_that_learned_it(wild, monkeypatch):
