@@ -109,7 +109,7 @@ def finetune(
     metrics.open(up_to_step=0, earlier=[])
     try:
         with stop_wishes() as received:
-            for tokens, wanted in _batches(rows, settings, recipe, reader, place):
+            for tokens, wanted in _batches(rows, settings, recipe, place):
                 step += 1
                 torch.manual_seed(seed_of(settings.seed, "dropout", step))
                 rate = _rate(step, total, tuning)
@@ -252,11 +252,11 @@ def _rate(step: int, total: int, tuning: Tuning) -> float:
 
 
 def _batches(
-    rows: Rows, settings: Finetuning, recipe: Recipe, reader: Reader, device: torch.device
+    rows: Rows, settings: Finetuning, recipe: Recipe, device: torch.device
 ) -> Iterator[tuple[Int[Tensor, "B L"], Tensor]]:
     """Every row once an epoch, rows of like length together, each on either strand, long ones cropped."""
     size, alphabet, context = settings.training.batch_size, recipe.data.alphabet, recipe.data.context
-    turns = settings.training.reverse_complement and reader.reads_twice
+    turns = settings.training.reverse_complement and alphabet.complementary and not recipe.denoiser.equivariant
     for epoch in range(settings.training.epochs):
         rng = np.random.Generator(np.random.Philox(seed_of(settings.seed, "epoch", epoch)))
         order = rng.permutation(len(rows))

@@ -1,6 +1,8 @@
 """What seqdiff embed takes: letters a second, and memory as the file grows a hundred times.
 
-    python tests/benchmarks/bench_embed.py [--records 100] [--per mean|residue]
+    python tests/benchmarks/bench_embed.py [--records 1000] [--per mean|residue] [--suffix .npz|.parquet] [--model RUN]
+
+Batches are full from a file of 65,536 letters on.
 
 Each line is one process of its own; memory is its largest resident set, as the system counts it.
 """
@@ -39,9 +41,10 @@ def measured(command: list[str]) -> tuple[float, float]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--records", type=int, default=100, help="of the smallest file")
+    options.add_argument("--records", type=int, default=1000, help="of the smallest file")
     options.add_argument("--per", default="mean")
     options.add_argument("--suffix", default=".npz")
+    options.add_argument("--model", help="a run; default: the model that ships")
     asked = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         fasta, out = Path(folder) / "x.fa", Path(folder) / f"e{asked.suffix}"
@@ -50,6 +53,7 @@ def main() -> None:
             letters = write_fasta(fasta, asked.records * times)
             command = [sys.executable, "-m", "seqdiff", "embed", "-q", "-@", "1", "--fasta", str(fasta),
                        "--per", asked.per, "-o", str(out)]  # fmt: skip
+            command += ["--model", asked.model] if asked.model else []
             seconds, memory = measured(command)
             empty = empty or seconds  # mostly starting up
             rate = letters / max(seconds - empty, 1e-9) if times > 1 else float("nan")
