@@ -130,9 +130,8 @@ def convert(tensors: dict[str, Tensor], network: Esm2, file: Path) -> dict[str, 
     """The weights under our names, in float32, from those under the published ones; DataError says what is wrong."""
     esm = "esm." if any(name.startswith("esm.") for name in tensors) else ""
     takeover = Takeover(tensors, file)
-    _check_frequencies(tensors, network, file)
     takeover.ignore(lambda name: _not_of_the_function(name, network))
-    width, depth = network.width, network.depth
+    width, depth = network.width, min(network.depth, len(tensors))  # more layers than tensors are missed soon enough
     found: dict[str, Tensor] = {}
 
     def linear(ours: str, theirs: str, into: int, out: int) -> None:
@@ -159,7 +158,7 @@ def convert(tensors: dict[str, Tensor], network: Esm2, file: Path) -> dict[str, 
         ours, theirs = f"blocks.{i}", f"{esm}encoder.layer.{i}"
         for part, shape in (("weight", (width, width)), ("bias", (width,))):
             three = [takeover.take(f"{theirs}.attention.self.{x}.{part}", shape) for x in ("query", "key", "value")]
-            found[f"{ours}.attention.in_proj.{part}"] = torch.cat(three)
+            found[f"{ours}.attention.in_proj.{part}"] = torch.cat(three) if takeover.fits else three[0]
         linear(f"{ours}.attention.out_proj", f"{theirs}.attention.output.dense", width, width)
         norm(f"{ours}.norm_attention", f"{theirs}.attention.LayerNorm")
         norm(f"{ours}.norm_feedforward", f"{theirs}.LayerNorm")
@@ -170,6 +169,7 @@ def convert(tensors: dict[str, Tensor], network: Esm2, file: Path) -> dict[str, 
     norm("head_norm", "lm_head.layer_norm")
     found["head_bias"] = takeover.take("lm_head.bias", (len(LETTERS),), LETTERS)
     takeover.finish("config.json")
+    _check_frequencies(tensors, network, file)
     return found
 
 

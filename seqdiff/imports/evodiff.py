@@ -120,8 +120,8 @@ def convert(weights: dict[str, Tensor], network: ByteNet, file: Path) -> dict[st
     def linear(ours: str, theirs: str, into: int, out: int) -> None:
         if takeover.has(f"{theirs}.u"):  # a matrix of low rank, saved as its two factors
             rank = weights[f"{theirs}.u"].shape[-1]
-            left = takeover.take(f"{theirs}.u", (out, rank))
-            found[f"{ours}.weight"] = left @ takeover.take(f"{theirs}.v", (rank, into))
+            left, right = takeover.take(f"{theirs}.u", (out, rank)), takeover.take(f"{theirs}.v", (rank, into))
+            found[f"{ours}.weight"] = left @ right if takeover.fits else left
             found[f"{ours}.bias"] = takeover.take(f"{theirs}.bias", (out,))
         else:
             found[f"{ours}.weight"] = takeover.take(f"{theirs}.conv.weight", (out, into, 1)).squeeze(-1)
@@ -184,7 +184,7 @@ def _sizes(weights: dict[str, Tensor], path: Path) -> tuple[int, int, int, int, 
     if embedding[0] not in map(len, VOCABULARIES.values()):
         known = " and ".join(f"{len(letters)} ({name})" for name, letters in VOCABULARIES.items())
         raise DataError(f"{path}: its vocabulary has {embedding[0]} tokens; those known here have {known}")
-    depth = 1 + max(int(match[1]) for match in map(LAYER.match, weights) if match)
+    depth = len({match[1] for match in map(LAYER.match, weights) if match})
     if conv[2] % 2 == 0:
         raise DataError(f"{path}: its kernels have {conv[2]} taps; only an odd number can be imported")
     return up[0], conv[0], depth, conv[2], embedding[1]

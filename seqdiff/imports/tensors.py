@@ -55,6 +55,11 @@ class Takeover:
             self._not_finite.append(name)
         return tensor
 
+    @property
+    def fits(self) -> bool:
+        """Whether nothing was wrong so far: zeros of a size that nothing holds may be too large to compute with."""
+        return not self._problems
+
     def has(self, name: str) -> bool:
         """Whether it is there and was not taken yet."""
         return name in self._left
@@ -91,6 +96,9 @@ def by_name(found: Any, path: Path) -> dict[str, Tensor]:
     """The same, where it is tensors by name; else DataError."""
     if not isinstance(found, dict) or not all(isinstance(t, Tensor) and isinstance(n, str) for n, t in found.items()):
         raise DataError(f"{path}: holds no tensors by name, so this is no published model")
+    for name, tensor in found.items():  # a view that repeats what is there could be of any size
+        if tensor.layout != torch.strided or tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise DataError(f"{path}: {name} is larger than what is saved of it: the file is damaged")
     return found
 
 

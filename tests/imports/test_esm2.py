@@ -189,6 +189,8 @@ def test_a_head_of_its_own_where_one_is_shared_is_refused(esm2):
         ({"num_hidden_layers": 3}, "missing: esm.encoder.layer.2."),
         ({"num_hidden_layers": 1}, "unknown: esm.encoder.layer.1."),
         ({"intermediate_size": 32}, "intermediate.dense.weight (24 x 16, float32; it should be 32 x 16)"),
+        ({"hidden_size": 10**9}, "word_embeddings.weight (33 x 16, float32; it should be at least 33 x 1000000000)"),
+        ({"num_hidden_layers": 10**9}, "missing: esm.encoder.layer.2."),
         ({"tie_word_embeddings": False}, "missing: lm_head.decoder.weight"),
         ({"emb_layer_norm_before": True}, "missing: esm.embeddings.layer_norm.weight"),
         ({"position_embedding_type": "absolute"}, "missing: esm.embeddings.position_embeddings.weight"),

@@ -91,6 +91,11 @@ def rename(tensors, old, new):
         (lambda t: rename(t, "embedder.embedder", "embedder.tokens"), "has no embedder.embedder.weight with 2 axes"),
         (lambda t: rename(t, "layers.0.", "layers.9."), "has no embedder.layers.0.conv.weight with 3 axes"),
         (lambda t: rename(t, "layers.1.", "layers.9."), "missing: embedder.layers.1."),
+        (lambda t: rename(t, "layers.3.", "layers.1000000000."), "unknown: embedder.layers.1000000000."),
+        (
+            lambda t: t.update({"module.embedder.up_embedder.conv.weight": torch.zeros(()).expand(10**9, 4, 1)}),
+            "larger than what is saved of it",
+        ),
         (lambda t: t.update({"module.time.weight": torch.zeros(2)}), "unknown: time.weight"),
         (lambda t: t.update({"module.last_norm.bias": torch.zeros(2)}), "last_norm.bias (2, float32; it should be 16)"),
         (lambda t: t.update({"last_norm.bias": torch.zeros(16)}), "holds tensors twice"),
