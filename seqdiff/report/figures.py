@@ -39,6 +39,9 @@ def likelihood_figure(path: str | Path, summary: Summary) -> None:
             transform=axes.transAxes, ha="right", va="top", fontsize=9, linespacing=1.5,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 3},
         )  # fmt: skip
+        low, high = axes.get_ylim()
+        if max(m["bits"] + 2 * (m["se"] or 0) for m in markov[len(markov) // 2 :]) > high - 0.2 * (high - low):
+            axes.set_ylim(low, high + 0.2 * (high - low))  # room for the text, which would lie on the chain
         axes.set_xticks(orders)
         axes.set_xlabel(f"order of the Markov chain ({unit}s of context)")
         axes.set_ylabel(f"bits per {unit} (less is better)")
