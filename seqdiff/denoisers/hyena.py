@@ -163,10 +163,11 @@ class Operator(nn.Module):
         """One position from the left; the sum over those before it costs as many products as there are."""
         if "filters" not in memory.of_all:
             memory.of_all["filters"] = self.filter(self.length)[0].flip(-1)  # the farthest first, as they are kept
-        z, taps = self.in_proj(h).transpose(1, 2), self.short_conv.kernel_size[0]
+        z, short, taps = self.in_proj(h).transpose(1, 2), self.short_conv, self.short_conv.kernel_size[0]
         if "projections" not in memory.of_rows:
             memory.of_rows["projections"] = z.new_zeros(*z.shape[:2], taps - 1)
-        *gates, v = self.short_conv(memory.extended("projections", z, 2, most=taps - 1)).chunk(self.steps + 2, 1)
+        z = memory.extended("projections", z, 2, most=taps - 1) * short.weight[:, 0]
+        *gates, v = (z.sum(2, keepdim=True) + short.bias[:, None]).chunk(self.steps + 2, 1)
         filters, skips = memory.of_all["filters"].chunk(self.steps), self.skip[:, None].chunk(self.steps)
         for number, (gate, filtered, skip) in enumerate(zip(gates[:0:-1], filters, skips, strict=True)):
             u = v * gate

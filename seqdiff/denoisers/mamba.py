@@ -128,8 +128,8 @@ class Mixer(nn.Module):
         taps = way.conv_weight.shape[-1]
         if "letters" not in memory.of_rows:
             memory.of_rows["letters"] = x.new_zeros(*x.shape[:2], taps - 1)
-        x = memory.extended("letters", x, 2, most=taps - 1)
-        x = F.silu(F.conv1d(x, way.conv_weight, way.conv_bias, groups=x.shape[1]))
+        x = memory.extended("letters", x, 2, most=taps - 1) * way.conv_weight[:, 0]
+        x = F.silu(x.sum(2, keepdim=True) + way.conv_bias[:, None])
         low, B, C = F.linear(x.mT, way.x_proj).split(way.sizes, -1)
         y, memory.of_rows["state"] = selective_scan(
             x, F.linear(low, way.dt_proj).mT, way.A, B.mT, C.mT, way.D, z, way.dt_bias, True,
