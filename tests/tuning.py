@@ -11,7 +11,7 @@ from seqdiff import recipe
 from seqdiff.checkpoint import Provenance, RunFolder
 
 QUICK = [
-    "training.epochs=4", "training.batch_size=16", "training.learning_rate=0.01", "training.head_learning_rate=0.01",
+    "training.epochs=4", "training.batch_size=32", "training.learning_rate=0.02", "training.head_learning_rate=0.02",
     "training.validations_per_epoch=1", "readout.hidden=8", "training.ema=0.5",
 ]  # fmt: skip
 """Settings of the recipe `probe` for networks that learn in a second."""

@@ -67,16 +67,16 @@ def test_intervals_hold_the_value_and_differences_are_paired(classes):
 
 
 def test_the_interval_is_right_nineteen_times_in_twenty():
-    """The coverage of the interval of an accuracy of 0.8, over 200 tests of 60 rows."""
+    """The coverage of the interval of an accuracy of 0.8, over 100 tests of 60 rows."""
     rng, held = np.random.default_rng(0), 0
     truth = np.zeros(60, np.int64)
-    for number in range(200):
+    for number in range(100):
         right = rng.random(60) < 0.8
         probabilities = np.where(right[:, None], [[0.9, 0.1]], [[0.1, 0.9]])
         found = judge(truth, {"a": probabilities}, list(map(str.encode, map(str, range(60)))), "classification",
                       resamples=200, seed=number)["a"]["accuracy"]  # fmt: skip
         held += found["low"] <= 0.8 <= found["high"]
-    assert 180 <= held <= 198
+    assert 88 <= held <= 100
 
 
 def test_copies_of_a_sequence_are_one_thing():

@@ -57,7 +57,7 @@ def ask(tmp_path):
     def asked(model, label, **settings):
         train = write(tmp_path / "train.csv", label, seed=1)
         test = write(tmp_path / "test.csv", label, seed=2)
-        settings = {"train": train, "test": test, "kmers": (1, 2), "resamples": 100, "folds": 3} | settings
+        settings = {"train": train, "test": test, "kmers": (1, 2), "resamples": 100, "folds": 2} | settings
         return Probe(**settings).ask(model)
 
     return asked

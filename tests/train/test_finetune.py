@@ -109,7 +109,7 @@ def test_a_tuning_comes_out_the_same_every_time(base, rows, tmp_path):
 
 
 def test_numbers_are_a_regression_in_their_own_units(base, tmp_path):
-    texts = motif_rows(300, seed=1)
+    texts = motif_rows(240, seed=1)
     path = write_rows(
         tmp_path / "x.csv", texts, lambda _, text: 50 + 10.5 * (text.count("G") + text.count("C")) / len(text)
     )
