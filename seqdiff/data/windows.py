@@ -148,7 +148,7 @@ class WindowLoader:
 
     @property
     def letters(self) -> float:
-        return self.windows.letters
+        return float(self.windows.letters)
 
     def rows(self, step: int) -> int:
         return self.batch_size
