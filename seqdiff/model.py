@@ -285,7 +285,10 @@ class Model:
         Raises UsageError for a model of other letters, DataError for a protein that is not of a family model's family.
         """
         if self.alphabet.unit not in ("residue", "column"):
-            raise UsageError(f"mutations are of a protein, and {self.recipe.name} is a model of {self.alphabet.name}")
+            raise UsageError(
+                f"mutations are of a protein, and {self.recipe.name} is a model of {self.alphabet.name}: give a run of "
+                "proteins or of a family, or protein-demo, which ships"
+            )
         tokens, place = self.alphabet.encode(protein.sequence.encode()), None
         if query := self.facts.get("query"):
             columns = columns_of(protein, query, self.alphabet)
