@@ -7,6 +7,7 @@ import typer
 
 from seqdiff import __version__
 from seqdiff.cli import inputs, options, results
+from seqdiff.cli import text as texts
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ PER = ("mean", "residue", "window")
 
 
 def command(
-    fasta: options.Fasta,
+    context: typer.Context,
+    fasta: options.FastaOrText = None,
+    text: texts.File = None,
     model: options.ModelRun = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A file that ends in .npz or .parquet; needed.")
@@ -53,11 +56,13 @@ def command(
     The .npz has embeddings (a row a vector), names, lengths, offsets (rows offsets[i] to offsets[i + 1] are of record
     i), known (letters in the mean), start and end (of windows, from 1, both included) and metadata (JSON). The .parquet
     has a row a vector: name, length, position or start and end (from 1), embedding. Memory does not grow with the file,
-    but by what it takes to know names again (--duplicates keep does without).
+    but by what it takes to know names again (--duplicates keep does without). With --text, a model of running text
+    embeds the file as one record, a model of documents each line.
 
     Example: seqdiff embed --fasta sequences.fa --model runs/demo -o embeddings.npz
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
+    of_text = texts.asked(context, fasta, text, "per", "window", "stride")
     per = options.one_of("--per", per or ("window" if window else "mean"), PER)
     options.one_of("--strand", strand, ("both", "forward"))
     options.one_of("--duplicates", duplicates, ("error", "first", "rename", "keep"))
@@ -67,7 +72,7 @@ def command(
         raise UsageError(f"--stride {stride}: it is for --window, and at most as long")
     if output is None or str(output) == "-":
         raise UsageError("embeddings need a file of their own: -o FILE.npz or -o FILE.parquet")
-    results.require_own("-o", output, fasta)
+    results.require_own("-o", output, fasta, text)
     from seqdiff import model as models
     from seqdiff.data.fasta import read_records
     from seqdiff.data.vectors import require_format, writing
@@ -76,10 +81,13 @@ def command(
     loaded = models.load(model, device)
     width = loaded.states(strand).width
     size = _Size(window, window if stride is None else stride)
-    with inputs.checked(fasta, loaded.alphabet, duplicates, spool=True, look=size.add) as (path, lengths):
+    look = inputs.checked(fasta, loaded.alphabet, duplicates, spool=True, look=size.add) if fasta else None
+    with look or texts.records(text, loaded) as (found, lengths):
+        if of_text:
+            size.add_all(lengths)
         lengths.clear()
         rows = {"mean": size.records, "window": size.windows, "residue": size.letters}[per]
-        records = read_records(path, duplicates=duplicates)
+        records = found if of_text else read_records(found, duplicates=duplicates)
         about = _about(loaded, model or models.SHIPPED, per=per, strand=strand, window=window, stride=stride)
         unit = loaded.alphabet.unit
         with (
@@ -88,11 +96,11 @@ def command(
                     metadata=about) as out,
         ):  # fmt: skip
             if per == "residue":
-                _residues(loaded.residues(records, strand=strand, source=fasta, progress=advance), out)
+                _residues(loaded.residues(records, strand=strand, source=fasta or text, progress=advance), out)
                 unknown = 0
             else:
                 found = loaded.embed_records(
-                    records, window=window, stride=stride, strand=strand, source=fasta, progress=advance
+                    records, window=window, stride=stride, strand=strand, source=fasta or text, progress=advance
                 )
                 unknown = _means(found, out, per)
     if unknown:
@@ -108,10 +116,17 @@ class _Size:
         self.records = self.letters = self.windows = self.longest = 0
 
     def add(self, record: "Record") -> None:
-        length = len(record.sequence)
+        self.add_all({record.name: len(record.sequence)})
+
+    def add_all(self, lengths: "dict[str, int]") -> None:
+        """Records by name, with their letters."""
+        for name, length in lengths.items():
+            self._add(name, length)
+
+    def _add(self, name: str, length: int) -> None:
         self.records += 1
         self.letters += length
-        self.longest = max(self.longest, len(record.name))
+        self.longest = max(self.longest, len(name))
         if self.window is not None:
             self.windows += 1 + max(0, -(-(length - self.window) // self.stride))
 
@@ -139,7 +154,7 @@ def _residues(found: Any, out: "VectorFile") -> None:
     for part in found:
         if part.number != number:
             number = part.number
-            out.record(part.record.name, len(part.record.sequence))
+            out.record(part.record.name, part.length)
         out.rows(part.states, position=np.arange(part.first + 1, part.first + 1 + len(part.states)))
 
 

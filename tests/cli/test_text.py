@@ -1,12 +1,13 @@
 """infill, score and sample with models of text, in this process."""
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from seqdiff import model as models
 from seqdiff import recipe
-from seqdiff.checkpoint import Provenance
+from seqdiff.checkpoint import Provenance, RunFolder
 from seqdiff.cli import app
 from seqdiff.model import Model
 
@@ -135,6 +136,19 @@ def test_samples_of_running_text_are_as_long_as_the_context(run, tmp_path):
     assert len((tmp_path / "r.tsv").read_text().splitlines()) == 3
 
 
+@pytest.mark.parametrize(("per", "rows"), [("mean", 2), ("residue", 40), ("window", 8)])
+def test_documents_are_embedded_by_line(run, tmp_path, per, rows):
+    lines = models.load("lines", "cpu")
+    RunFolder("lines").write_recipe(lines.recipe)
+    RunFolder("lines").write_weights(lines.denoise.network.state_dict(), lines.provenance)
+    words = ["--window", 6] if per == "window" else ["--per", per]
+    run("embed", "--text", "a.txt", "--model", "lines", *words, "-o", "a.npz")
+    with np.load(tmp_path / "a.npz") as found:
+        assert found["names"].tolist() == ["line1", "line2"]
+        assert found["lengths"].tolist() == [20, 20]
+        assert found["embeddings"].shape == (rows, 8)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -154,6 +168,7 @@ def test_samples_of_running_text_are_as_long_as_the_context(run, tmp_path):
         ("infill --fasta a.txt --blanks both", "--blanks: it says what is to be filled in --text"),
         ("score --text a.txt --model text8 --region a:1-2", "--region: it is for sequences, not for --text"),
         ("score --text a.txt --model text8 -o a.txt", "-o a.txt: give it a file of its own"),
+        ("embed --text a.txt --model text8 -o a.npz --strand forward", "--strand: it is for sequences"),
         ("sample --model text8 --format fasta", "was trained on text, which is written as it is"),
         ("sample --model text8 --gc 40-60%", "are for DNA"),
     ],
