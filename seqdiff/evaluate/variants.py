@@ -23,6 +23,7 @@ from seqdiff.evaluate.markov import MarkovModel
 from seqdiff.evaluate.metrics import auprc, auroc, interval, resampled
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
 from seqdiff.inference.variants import alleles, effects
+from seqdiff.modalities.dna import DnaData
 
 log = logging.getLogger("seqdiff")
 
@@ -89,7 +90,10 @@ class Variants(Config):
                 self._labels(vcf)
 
     def ask(self, model: heldout.Asked, data: heldout.HeldOut, progress: Progress = silent) -> Answer:
-        """Raises DataError: no such file or field, another assembly, no positives or no negatives."""
+        """Raises DataError: no such file or field, another assembly, no positives or no negatives; a model of other
+        sequences than genomes."""
+        if not isinstance(data, DnaData):
+            raise DataError(f"the model was trained on {model.alphabet.name}: variants of a VCF are of DNA")
         genome = Genome.open(self.fasta, model.alphabet)
         found, positive, counts = self._read(genome)
         scorer = ChangeScorer(

@@ -145,3 +145,13 @@ def test_genomes_list_has_the_proteins_and_index_encodes_them(fasta):
     assert "swissprot-sample\t1210468\t" in listed
     indexed = run("genomes", "index", "--proteins", fasta)
     assert indexed.stdout.startswith("proteins\t150\nresidues\t")
+
+
+def test_a_vcf_says_nothing_of_proteins(tmp_path):
+    columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (tmp_path / "x.vcf").write_text("##fileformat=VCFv4.2\n" + columns + "a\t1\t.\tA\tC\t.\t.\t.\n")
+    (tmp_path / "x.fa").write_text(">a\nAAAA\n")
+    files = ("--vcf", tmp_path / "x.vcf", "--fasta", tmp_path / "x.fa", "--label", "BAD")
+    result = run("evaluate", "protein-demo", "variants", *files)
+    assert result.exit_code == 1
+    assert "variants of a VCF are of DNA" in result.stderr
