@@ -107,12 +107,17 @@ class PairwiseDenoiser(Denoiser):
         dtype = torch.promote_types(self.bias.dtype, torch.float32)
         return hidden.to(dtype) + self.scale * self.bias[: hidden.shape[1]].to(dtype)
 
+    def blocks(self) -> Iterator[tuple[int, int, int, Float[Tensor, "m n K K"]]]:
+        """Of every node its start, middle and end, and the couplings J_ij(a, c) of i before the middle with j after."""
+        for (start, middle, stop), block in zip(self.nodes, self.couplings, strict=True):
+            pairs = block.detach().view(middle - start, self.symbols, stop - middle, self.symbols)
+            yield start, middle, stop, pairs.permute(0, 2, 1, 3)
+
     def potts(self) -> tuple[Float[Tensor, "L K"], Float[Tensor, "L L K K"]]:
         """The biases b_i(a), and the couplings J_ij(a, c), zero for i = j."""
         symbols, columns = self.symbols, self.columns
         coupling = self.bias.new_zeros(columns, columns, symbols, symbols)
-        for (start, middle, stop), block in zip(self.nodes, self.couplings, strict=True):
-            pairs = block.detach().view(middle - start, symbols, stop - middle, symbols).permute(0, 2, 1, 3)
+        for start, middle, stop, pairs in self.blocks():
             coupling[start:middle, middle:stop] = pairs
             coupling[middle:stop, start:middle] = pairs.permute(1, 0, 3, 2)
         return self.scale * self.bias.detach(), coupling

@@ -12,6 +12,7 @@ from seqdiff.config import members
 from seqdiff.evaluate.answer import Answer, Progress, Table
 from seqdiff.evaluate.assay import Assay
 from seqdiff.evaluate.calibration import Calibration
+from seqdiff.evaluate.couplings import Couplings
 from seqdiff.evaluate.likelihood import Likelihood
 from seqdiff.evaluate.probe import Probe
 from seqdiff.evaluate.recovery import Recovery
@@ -19,7 +20,8 @@ from seqdiff.evaluate.samplers import Samplers
 from seqdiff.evaluate.variants import Variants
 
 QuestionConfig = Annotated[
-    Likelihood | Recovery | Calibration | Samplers | Variants | Assay | Probe, Field(discriminator="question")
+    Likelihood | Recovery | Calibration | Samplers | Variants | Assay | Probe | Couplings,
+    Field(discriminator="question"),
 ]
 """Any question."""
 
@@ -39,6 +41,7 @@ __all__ = [
     "Answer",
     "Assay",
     "Calibration",
+    "Couplings",
     "Likelihood",
     "Probe",
     "Progress",
