@@ -149,7 +149,11 @@ def test_genomes_list_has_the_proteins_and_index_encodes_them(fasta):
 
 def test_a_vcf_says_nothing_of_proteins(tmp_path):
     columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
-    (tmp_path / "x.vcf").write_text("##fileformat=VCFv4.2\n" + columns + "a\t1\t.\tA\tC\t.\t.\t.\n")
+    (tmp_path / "x.vcf").write_text(
+        '##fileformat=VCFv4.2\n##INFO=<ID=BAD,Number=0,Type=Flag,Description="x">\n'
+        + columns
+        + "a\t1\t.\tA\tC\t.\t.\t.\n"
+    )
     (tmp_path / "x.fa").write_text(">a\nAAAA\n")
     files = ("--vcf", tmp_path / "x.vcf", "--fasta", tmp_path / "x.fa", "--label", "BAD")
     result = run("evaluate", "protein-demo", "variants", *files)
