@@ -148,14 +148,11 @@ def test_genomes_list_has_the_proteins_and_index_encodes_them(fasta):
 
 
 def test_a_vcf_says_nothing_of_proteins(tmp_path):
+    head = '##fileformat=VCFv4.2\n##INFO=<ID=AF,Number=1,Type=Float,Description="x">\n'
     columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
-    (tmp_path / "x.vcf").write_text(
-        '##fileformat=VCFv4.2\n##INFO=<ID=BAD,Number=0,Type=Flag,Description="x">\n'
-        + columns
-        + "a\t1\t.\tA\tC\t.\t.\t.\n"
-    )
+    (tmp_path / "x.vcf").write_text(head + columns + "a\t1\t.\tA\tC\t.\t.\tAF=0.1\n")
     (tmp_path / "x.fa").write_text(">a\nAAAA\n")
-    files = ("--vcf", tmp_path / "x.vcf", "--fasta", tmp_path / "x.fa", "--label", "BAD")
-    result = run("evaluate", "protein-demo", "variants", *files)
+    files = ("--vcf", tmp_path / "x.vcf", "--fasta", tmp_path / "x.fa")
+    result = run("evaluate", "protein-demo", "variants", *files, "--positive", "AF<0.5", "--negative", "AF>0.5")
     assert result.exit_code == 1
     assert "variants of a VCF are of DNA" in result.stderr
