@@ -48,6 +48,22 @@ def test_the_bound_is_below_that_of_columns_by_themselves(folder):
     assert answer["unit"] == "column"
 
 
+def test_the_strongest_couplings_are_those_that_made_the_family(folder):
+    run(
+        "evaluate",
+        folder / "run",
+        "couplings",
+        "-o",
+        folder / "couplings.json",
+        "-q",
+        "--set",
+        "couplings.separation=1",
+    )
+    answer = json.loads((folder / "couplings.json").read_text())
+    pairs = (answer.get("couplings") or answer["answers"]["couplings"])["pairs"]
+    assert {(pair["i"], pair["j"]) for pair in pairs[:6]} == {(i, i + 6) for i in range(24, 30)}
+
+
 def test_a_masked_column_is_filled_from_its_partner(folder, model):
     gap = folder / "gap.fa"
     gap.write_text(">a\nWAAAAAXAAAAA\n>b\nKAAAAAXAAAAA\n")
