@@ -115,6 +115,7 @@ def command(
     if str(bed) == "-" and fasta == "-":
         raise UsageError("--fasta - and --bed -: only one of them can be stdin")
     options.one_of("--duplicates", duplicates, ("error", "first", "rename"))
+    inputs.require(fasta, bed)
     asked = insert.asked(
         inserts, choose=insert_choose, prior=insert_prior,
         others={"--bed": bed, "--region": region, "--gc": gc, "--forbid": forbid, "--translate": translate},

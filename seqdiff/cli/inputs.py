@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("seqdiff")
 
 
+def require(*paths: object) -> None:
+    """DataError for a file that is not there, before a model is loaded; None and `-` are no files."""
+    from seqdiff.data.source import missing
+
+    for path in paths:
+        if path is not None and str(path) != "-" and not os.path.exists(str(path)):
+            raise DataError(missing(Path(str(path))))
+
+
 @contextlib.contextmanager
 def checked(
     fasta: str,

@@ -87,6 +87,7 @@ def command(
     if str(bed) == "-" and fasta == "-":
         raise UsageError("--fasta - and --bed -: only one of them can be stdin")
     results.require_own("-o", None if str(output) == "-" else output, fasta, text, bed)
+    inputs.require(fasta, text, bed)
     from seqdiff import model as models
     from seqdiff.data.fasta import Output, read_records
     from seqdiff.diffusion.likelihood import Chain, Pseudo

@@ -230,14 +230,15 @@ def _open(path: str | Path) -> BinaryIO | None:
     try:
         return open(path, "rb", buffering=0)
     except FileNotFoundError as error:
-        raise DataError(_missing(Path(path))) from error
+        raise DataError(missing(Path(path))) from error
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder: give a file in it") from error
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {_reason(error)}") from error
 
 
-def _missing(path: Path) -> str:
+def missing(path: Path) -> str:
+    """The message for a file that is not there: which one may have been meant."""
     if not os.path.isdir(path.parent):
         return f"there is no file {path}: its folder {path.parent} does not exist"
     try:

@@ -3,8 +3,9 @@ import signal
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
-from seqdiff.cli import guarded, options, train
+from seqdiff.cli import app, guarded, options, train
 from seqdiff.errors import UsageError
 
 
@@ -104,3 +105,21 @@ def test_out_of_memory_names_the_batch_only_to_who_trains(training, monkeypatch,
     assert message.startswith("seqdiff: error: CUDA out of memory. Tried to allocate 2.00 GiB: ")
     assert message.endswith("use a machine with more memory\n")
     assert ("micro_batch_size" in message) == training
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["infill", "--fasta", "nope.fa"],
+        ["infill", "--fasta", "here.fa", "--bed", "nope.bed"],
+        ["score", "--fasta", "nope.fa"],
+        ["score", "--fasta", "here.fa", "--bed", "nope.bed"],
+    ],
+)
+def test_a_file_that_is_not_there_is_said_before_a_model_is_loaded(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.fa").write_text(">a\nACGT\n")
+    monkeypatch.setattr("seqdiff.model.load", None)
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert f"there is no file {words[-1]}" in result.stderr

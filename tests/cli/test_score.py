@@ -165,8 +165,8 @@ def test_a_region_longer_than_the_context_is_refused(tmp_path):
         (["--bed", "-"], "only one of them can be stdin"),
     ],
 )
-def test_settings_that_would_be_ignored_are_refused(arguments, says):
-    code, message = refused("--fasta", "-" if "-" in arguments else "unread.fa", *arguments)
+def test_settings_that_would_be_ignored_are_refused(fasta, arguments, says):
+    code, message = refused("--fasta", "-" if "-" in arguments else fasta, *arguments)
     assert code == 2
     assert says in message
 
