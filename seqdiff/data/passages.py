@@ -82,7 +82,7 @@ class PassageLoader:
 
     @property
     def letters(self) -> float:
-        return self.passages.letters
+        return float(self.passages.letters)
 
     def rows(self, step: int) -> int:
         return self.batch_size
