@@ -74,6 +74,7 @@ def command(
         raise UsageError("embeddings need a file of their own: -o FILE.npz or -o FILE.parquet")
     results.require_own("-o", output, fasta, text)
     from seqdiff import model as models
+    from seqdiff import resources
     from seqdiff.data.fasta import read_records
     from seqdiff.data.vectors import require_format, writing
 
@@ -88,7 +89,9 @@ def command(
         lengths.clear()
         rows = {"mean": size.records, "window": size.windows, "residue": size.letters}[per]
         records = found if of_text else read_records(found, duplicates=duplicates)
-        about = _about(loaded, model or models.SHIPPED, per=per, strand=strand, window=window, stride=stride)
+        about = _about(
+            loaded, resources.run_folder(model or models.SHIPPED), per=per, strand=strand, window=window, stride=stride
+        )
         unit = loaded.alphabet.unit
         with (
             options.progress("embed", unit, quiet, size.letters or None) as advance,

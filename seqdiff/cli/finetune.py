@@ -46,7 +46,7 @@ def command(
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     if task is not None:
         options.one_of("--task", task, ("classification", "regression"))
-    from seqdiff import files
+    from seqdiff import files, resources
     from seqdiff import model as models
     from seqdiff.checkpoint import RunFolder
     from seqdiff.data.labelled import read_labelled
@@ -56,7 +56,7 @@ def command(
 
     resolved = finetuning.load(recipe, [*(settings or []), *([] if seed is None else [f"seed={seed}"])])
     files.require_vacant(out)
-    run = model or models.SHIPPED
+    run = resources.run_folder(model or models.SHIPPED)
     alphabet = RunFolder(run).read_recipe().data.alphabet
     rows = {
         name: read_labelled(path, alphabet, sequence=sequence_column, label=label_column)

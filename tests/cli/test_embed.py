@@ -119,6 +119,19 @@ def test_parquet_holds_the_same(per, fasta, tmp_path, monkeypatch):
     assert json.loads(table.schema.metadata[b"seqdiff"]) == json.loads(str(found["metadata"]))
 
 
+def test_proteins_by_the_model_that_ships_by_name(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    (tmp_path / "p.fa").write_text(">a\nMKVLAAGIVGLPNVGKSTLF*\n>b\nMKXB\n")
+    found = embedded("--model", "protein-demo", "--fasta", tmp_path / "p.fa", "-o", tmp_path / "e.npz")
+    assert found["lengths"].tolist() == [20, 4]
+    assert found["known"].tolist() == [20, 2]
+    about = json.loads(str(found["metadata"]))
+    assert (about["model"], about["alphabet"]) == ("protein-demo", "protein")
+    assert np.isfinite(found["embeddings"]).all()
+    ask = ("--model", "protein-demo", "--fasta", tmp_path / "p.fa", "--strand", "forward", "-o", tmp_path / "f.npz")
+    assert "protein has no other one" in refused(*ask)
+
+
 def test_names_of_any_letters(tmp_path):
     (tmp_path / "x.fa").write_bytes(">gène|ß\nACGT\n>r\nAC\n".encode())
     found = embedded("--fasta", tmp_path / "x.fa", "-o", tmp_path / "e.npz")
