@@ -67,7 +67,7 @@ Report = Annotated[
     Path | None,
     typer.Option(
         "--report",
-        help="TSV, a line a filling: letters, network calls, log weight (nats), effective particles, constraints.",
+        help="TSV, a line a filling: letters, network calls, log weight (nats), effective particles, constraints, inserts.",
     ),
 ]
 ParticleNumber = Annotated[
