@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from seqdiff.alphabet import ALIGNED, INVALID
+from seqdiff.alphabet import ALIGNED
 from seqdiff.data.fasta import first_word, invalid_letter
 from seqdiff.data.source import Source, bytes_of, shown, text_of
 from seqdiff.errors import DataError
@@ -95,16 +95,16 @@ def read_alignment(
     named, repeated = _without_repeats(named)
     if repeated:
         log.warning("%s: left out %s rows that repeat an earlier one, name and all", source.name, f"{repeated:,}")
+    named = _checked(source.name, named)
     names = [name for name, _ in named]
     chosen = _query(source.name, names, query)
     format, matrix = _matrix(source.name, named, chosen)
     format = "Stockholm" if is_stockholm else format
-    tokens = _tokens(source.name, names, matrix)
-    columns = tokens[chosen] != GAP
+    columns = ALIGNED.codes[matrix[chosen]] != GAP
     if not columns.any():
         raise DataError(f"{source.name}: the query {shown(bytes_of(names[chosen]))} has no letter: choose another one")
     _warn_of_lower_case(source.name, names[chosen], matrix[chosen, columns])
-    rows = np.ascontiguousarray(tokens[:, columns])
+    rows = ALIGNED.codes[matrix[:, columns]]
     kept = (rows != GAP).any(1)
     if empty := int((~kept).sum()):
         log.warning("%s: left out %s rows without a letter in the query's columns", source.name, f"{empty:,}")
@@ -272,22 +272,21 @@ def _with_insertions(row: bytes, inserted: list[int]) -> bytes:
     return b"".join(piece + matched[i : i + 1] for i, piece in enumerate(pieces))
 
 
-def _tokens(source: str, names: list[str], matrix: UInt8[np.ndarray, "N W"]) -> UInt8[np.ndarray, "N W"]:
-    """Tokens of all columns. A stop that ends its sequence is a gap."""
-    tokens = ALIGNED.codes[matrix]
-    stops = matrix == ord("*")
-    if stops.any():
-        gaps = np.isin(matrix, list(GAPS))
-        rest = np.cumsum(~gaps[:, ::-1], 1)[:, ::-1]
-        tokens[stops & (rest == 1)] = GAP
-    if (tokens == INVALID).any():
-        row, column = np.argwhere(tokens == INVALID)[0].tolist()
-        raise DataError(invalid_letter(source, names[row], column, bytes([matrix[row, column]]), ALIGNED))
-    head = np.char.upper(matrix[:100].reshape(-1, 1).view("S1")).ravel()
-    letters = head[~np.isin(head, [b"-", b".", b"~", b"*"])]
-    if letters.size >= 20 and np.isin(letters, [b"A", b"C", b"G", b"T", b"U", b"N"]).all():
+def _checked(source: str, named: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """Rows of nothing but letters and gaps. A stop that ends its sequence is made a gap."""
+    rows = [(name, _without_stop(row) if b"*" in row else row) for name, row in named]
+    for name, row in rows:
+        if (where := ALIGNED.first_invalid(row)) is not None:
+            raise DataError(invalid_letter(source, name, where, row[where : where + 1], ALIGNED))
+    letters = b"".join(row for _, row in rows[:100]).upper().translate(None, GAPS)
+    if len(letters) >= 20 and not letters.translate(None, b"ACGTUN"):
         raise DataError(f"{source} is an alignment of nucleotides: families are of proteins (translate it first)")
-    return tokens
+    return rows
+
+
+def _without_stop(row: bytes) -> bytes:
+    sequence = row.rstrip(GAPS)
+    return sequence[:-1] + b"-" + row[len(sequence) :] if sequence.endswith(b"*") else row
 
 
 def _warn_of_lower_case(source: str, name: str, letters: UInt8[np.ndarray, "L"]) -> None:

@@ -26,6 +26,8 @@ from seqdiff.streams import seed_of
 
 log = logging.getLogger("seqdiff")
 
+MANY = 30_000
+"""Sequences that take more than some seconds to compare, so that it is said first."""
 STRICTER = (0.9, 0.95, 0.99, 1.0)
 """Identities at which relatives are told apart where all sequences are relatives at `identity`."""
 
@@ -88,6 +90,8 @@ class Family(Config):
             )  # fmt: skip
         rows, query = alignment.rows[kept], int(kept[: alignment.query].sum())
         threads = torch.get_num_threads()
+        if len(rows) > MANY:
+            log.info("%s: comparing all pairs of %s sequences", alignment.path, f"{len(rows):,}")
         found = relatives(rows, PROTEIN.size, self.identity, threads=threads)
         columns = rows.shape[1]
         log.info(
