@@ -158,7 +158,7 @@ class ProteinData:
     @property
     def contents(self) -> str:
         train, context = self.records("train"), self.config.context
-        lengths = self.proteome.lengths[train]
+        lengths = self.proteome.lengths_of(train)
         longer = int((lengths > context).sum())
         cropped = f" ({longer:,} longer than the context of {context:,}: cropped at random)" if longer else ""
         held_out = "by sequence" if self.cluster is None else "by clusters"
@@ -170,7 +170,7 @@ class ProteinData:
     @property
     def facts(self) -> dict[str, Any]:
         """How many proteins of each length there are to train on."""
-        return {"lengths": counted(self.proteome.lengths[self.records("train")])}
+        return {"lengths": counted(self.proteome.lengths_of(self.records("train")))}
 
     @property
     def both_strands(self) -> bool:
