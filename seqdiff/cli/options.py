@@ -67,7 +67,8 @@ Report = Annotated[
     Path | None,
     typer.Option(
         "--report",
-        help="TSV, a line a filling: letters, network calls, log weight (nats), effective particles, constraints, inserts.",
+        help="TSV, a line a filling: letters, network calls, log weight (nats), effective particles, constraints, "
+        "inserts.",
     ),
 ]
 ParticleNumber = Annotated[
