@@ -54,10 +54,10 @@ class Passages:
 
     def at(self, starts: Int[np.ndarray, "B"]) -> Batch:
         """The passages that begin at any places."""
-        places = starts[:, None] + np.arange(self.length)
-        inside = places < len(self.tokens)
-        tokens = np.full(places.shape, self.symbols + 1, np.int64)
-        tokens[inside] = self.tokens[places[inside]]
+        tokens = np.full((len(starts), self.length), self.symbols + 1, np.int64)
+        for row, start in zip(tokens, starts.tolist(), strict=True):
+            passage = self.tokens[start : start + self.length]
+            row[: len(passage)] = passage
         found = torch.from_numpy(tokens)
         return Batch(found, (found < self.symbols).float())
 
