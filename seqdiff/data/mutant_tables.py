@@ -1,5 +1,6 @@
 """A table of mutants and their wild type, read together so that each is checked with the other."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from seqdiff.data.mutations import DOUBTS, Mutant, Protein, Reason, Residue, fit
 from seqdiff.data.source import name_of
 from seqdiff.data.table import Table, read_table
 from seqdiff.errors import DataError
+
+log = logging.getLogger("seqdiff")
 
 MUTATIONS, SEQUENCE = "mutant", "mutated_sequence"
 """ProteinGym's columns."""
@@ -99,6 +102,7 @@ def read_mutants(
             f"{table.name}: none of the {len(mutants):,} cells of {column or MUTATIONS!r} can be read as a mutant, the "
             f"first {first[:40]!r}: write A24G, A24G:K30R, p.Ala24Gly, A24_K26del, or give another --column"
         )
+    _same_length(table.name, [_letters(each) for each in sequences + (cells if column == SEQUENCE else [])], protein)
     doubt = _doubt(table, cells, mutants, named, protein, likely_first)
     if doubt and check_ref == "error":
         raise DataError(f"{doubt} (--check-ref warn or exclude goes on without them)")
@@ -107,6 +111,16 @@ def read_mutants(
         rows, lines = [table.rows[i] for i in kept], [table.lines[i] for i in kept]
         table, mutants = Table(table.name, table.columns, rows, lines), [mutants[i] for i in kept]
     return MutantTable(table, mutants, doubt)
+
+
+def _same_length(name: str, sequences: Sequence[str], protein: Protein) -> None:
+    """A warning where whole sequences have one length, which is not the wild type's: its ends may be others."""
+    lengths = {len(each) for each in sequences if each}
+    if len(lengths) == 1 and lengths != {len(protein.sequence)} and sum(map(bool, sequences)) > 1:
+        log.warning(
+            "%s: all whole sequences have %s residues, and %s has %s: is it what was mutated, from end to end?",
+            name, f"{lengths.pop():,}", protein.name, f"{len(protein.sequence):,}",
+        )  # fmt: skip
 
 
 def _doubt(

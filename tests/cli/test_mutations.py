@@ -106,6 +106,13 @@ def test_a_sequence_that_its_mutations_do_not_make_is_an_error(wild):
     assert [row["reason"] for row in rows] == ["", "sequence_differs"]
 
 
+def test_whole_sequences_of_another_construct_are_pointed_out(wild):
+    text = f"mutated_sequence\n{WILD[3:9]}A{WILD[10:]}\n{WILD[3:20]}G{WILD[21:]}\n"
+    said = run("--mutations", "-", stdin=text).stderr
+    assert "all whole sequences have 40 residues, and BLAT_ECOLX/24-66 has 43" in said
+    assert "whole sequences" not in run("--mutations", "-", stdin=f"mutated_sequence\n{WILD}\n{WILD[1:]}\n").stderr
+
+
 def test_mutants_that_do_not_fit_get_a_hint_and_nothing_is_written(wild):
     text = "mutant\n" + "".join(f"{letter}{24 + i}{'A' if letter != 'A' else 'G'}\n" for i, letter in enumerate(WILD))
     (wild / "in.csv").write_text(text)
