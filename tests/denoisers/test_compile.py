@@ -39,10 +39,12 @@ def is_scan_network(settings):
     return isinstance(settings, Mamba | Caduceus)
 
 
-CASES = [(settings, path) for settings in NETWORKS for path in (PATHS if is_scan_network(settings) else PATHS[:1])]
+def cases(networks):
+    """Each network by each path that it has."""
+    return [(one, path) for one in networks for path in (PATHS if is_scan_network(one) else PATHS[:1])]
 
 
-@pytest.mark.parametrize(("settings", "path"), CASES, ids=lambda v: v if isinstance(v, str) else name(v))
+@pytest.mark.parametrize(("settings", "path"), cases(NETWORKS), ids=lambda v: v if isinstance(v, str) else name(v))
 def test_a_network_is_one_graph(settings, path):
     network, tokens = network_and_tokens(settings)
     with paths.use(path):
@@ -56,8 +58,14 @@ def test_a_network_is_one_graph(settings, path):
         assert ours == ["seqdiff.recurrence"] * (1 if settings.left_to_right else 2) * settings.depth
 
 
-@pytest.mark.parametrize("settings", [Caduceus(width=16, depth=2), Mamba(width=16, depth=1, causal=True)], ids=name)
-@pytest.mark.parametrize("path", PATHS)
+LEARNERS = [
+    Caduceus(width=16, depth=2),
+    Mamba(width=16, depth=1, causal=True),
+    Hyena(width=16, depth=1, length=40),
+]
+
+
+@pytest.mark.parametrize(("settings", "path"), cases(LEARNERS), ids=lambda v: v if isinstance(v, str) else name(v))
 def test_a_compiled_network_learns_the_same(path, settings):
     network, tokens = network_and_tokens(settings)
     torch.nn.init.normal_(network.head.weight)
