@@ -76,7 +76,7 @@ class Buckets:
         weights: Float64[np.ndarray, "R"] | None = None,
     ):
         self.collection, self.context, self._seed = collection, context, seed
-        sizes = np.minimum(collection.lengths[records], context)
+        sizes = np.minimum(collection.lengths_of(records), context)
         self.letters = float(sizes.sum() if weights is None else sizes @ weights)
         order = np.argsort(sizes, kind="stable")
         self.widths = widths(sizes, context, batch_size * context)
@@ -106,7 +106,7 @@ class Buckets:
         bucket, visit = self._of(step)
         positions = visit * self._rows[bucket] + np.arange(rows.start, rows.stop)
         records = self._records[bucket][self._items(bucket, positions)]
-        lengths = self.collection.lengths[records]
+        lengths = self.collection.lengths_of(records)
         sizes = np.minimum(lengths, self.context)
         spare = lengths - sizes + 1
         starts = (uniforms(self._seed, f"crop {bucket}", positions) * spare).astype(np.int64)

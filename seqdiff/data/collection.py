@@ -33,6 +33,10 @@ class Collection:
         """Letters of each record."""
         return np.diff(self._ends)
 
+    def lengths_of(self, records: Int[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Letters of some records, without a look at the others."""
+        return self._ends[np.asarray(records) + 1] - self._ends[records]
+
     @property
     def known(self) -> Int64[np.ndarray, "N"]:
         """Letters of each record that are one symbol."""

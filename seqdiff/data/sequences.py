@@ -23,7 +23,7 @@ class Sequences:
         clusters: Int64[np.ndarray, "R"] | None = None,
     ):
         self.collection, self.records, self.context = collection, records, context
-        lengths = collection.lengths[records]
+        lengths = collection.lengths_of(records)
         pieces = -(-lengths // context)
         which = np.repeat(np.arange(len(records)), pieces)
         nth = np.arange(len(which)) - (np.cumsum(pieces) - pieces)[which]
