@@ -53,7 +53,7 @@ class Alignment:
     query: int
     """The row of the query, which has no gap."""
     insertions: int
-    """Columns of the file that were left out, since the query has a gap there. Of an a3m: always 0, it has none."""
+    """Columns of the file that were left out, since the query has a gap there. An a3m has no columns for insertions."""
 
     def __len__(self) -> int:
         return len(self.rows)
