@@ -81,3 +81,13 @@ def test_hg38_131k_is_the_published_network():
     parameters = sum(p.numel() for p in network.parameters())
     assert loaded.data.context == 131_072
     assert parameters == pytest.approx(7.73e6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "million", "tokens"), [("protein-uniref50", 38, 8 * 40_000), ("protein-uniref50-esm2", 34, 2e6)]
+)
+def test_uniref50_is_at_the_published_scales(name, million, tokens):
+    """EvoDiff-38M and ESM-2-35M, and their letters a step."""
+    loaded = recipe.load(name)
+    assert sum(p.numel() for p in loaded.network().parameters()) / 1e6 == pytest.approx(million, rel=0.02)
+    assert loaded.data.context * loaded.training.batch_size == pytest.approx(tokens, rel=0.05)
