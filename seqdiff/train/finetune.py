@@ -8,24 +8,21 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from seqdiff import __version__, devices, predictor
-from seqdiff.alphabet import Alphabet
 from seqdiff.checkpoint import RunFolder
-from seqdiff.data.labelled import Labelled, Task, identity
+from seqdiff.data.labelled import Labelled, Task
 from seqdiff.denoisers.readout import Reader
 from seqdiff.errors import DataError, TrainingError, UsageError
 from seqdiff.files import checksum
-from seqdiff.inference.embed import padded
 from seqdiff.predictor import Predictor, Target
 from seqdiff.recipe import Recipe
 from seqdiff.streams import seed_of
@@ -34,23 +31,10 @@ from seqdiff.train.finetuning import Finetuning, Tuning
 from seqdiff.train.log import Metrics
 from seqdiff.train.muon import Muon
 from seqdiff.train.optimizer import is_decayed, is_matrix
+from seqdiff.train.rows import Rows, batches, divided, rows_of
 from seqdiff.train.signals import stop_wishes
 
 logger = logging.getLogger("seqdiff")
-
-SORTED_TOGETHER = 16
-"""Batches whose rows are sorted by length, so that few pads are computed."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of tokens and what they should be told to be: class numbers, or standardised values."""
-
-    tokens: list[np.ndarray]
-    target: Tensor
-
-    def __len__(self) -> int:
-        return len(self.tokens)
 
 
 @dataclass(frozen=True)
@@ -88,10 +72,10 @@ def finetune(
     recipe = RunFolder(run).read_recipe()
     alphabet = recipe.data.alphabet
     task = task or train.task()
-    learn, check = (train, valid) if valid else _divided(train, settings, alphabet)
+    learn, check = (train, valid) if valid else divided(train, settings, alphabet)
     classes = train.classes() if task == "classification" else ()
     target = _target(settings, run, train, learn, classes, task, fresh)
-    rows, held = (_rows(part, target, alphabet) for part in (learn, check))
+    rows, held = (rows_of(part, target, alphabet) for part in (learn, check))
     reader = _reader(settings, run, recipe, target, place, fresh)
     _say(settings, run, recipe, reader, rows, held, target, fresh)
 
@@ -109,7 +93,7 @@ def finetune(
     metrics.open(up_to_step=0, earlier=[])
     try:
         with stop_wishes() as received:
-            for tokens, wanted in _batches(rows, settings, recipe, place):
+            for tokens, wanted in batches(rows, settings, recipe, place):
                 step += 1
                 torch.manual_seed(seed_of(settings.seed, "dropout", step))
                 rate = _rate(step, total, tuning)
@@ -169,20 +153,6 @@ def finetune(
     return Tuned(Predictor(reader, recipe, target, place), step / batches_an_epoch, best, counts, signal)
 
 
-def _divided(train: Labelled, settings: Finetuning, alphabet: Alphabet) -> tuple[Labelled, Labelled]:
-    """Rows to learn from and rows to validate on, told apart by their sequence."""
-    share = settings.training.validation
-    held = np.array([
-        seed_of(settings.seed, "validation", identity(text, alphabet)) / 2**63 < share for text in train.sequences
-    ])  # fmt: skip
-    if not held.any() or held.all():
-        raise DataError(
-            f"{train.name}: {len(train):,} rows are too few to hold back {100 * share:.0f} % of them for validation: "
-            "give --valid, or set training.validation"
-        )
-    return train.select(np.flatnonzero(~held)), train.select(np.flatnonzero(held))
-
-
 def _target(
     settings: Finetuning, run: Path, train: Labelled, learn: Labelled, classes: tuple[str, ...], task: Task, fresh: bool
 ) -> Target:
@@ -199,16 +169,6 @@ def _target(
     return Target(
         task, classes, settings.readout.model_dump(), middle, spread, start | {"fresh": fresh}, train.name, len(learn)
     )
-
-
-def _rows(part: Labelled, target: Target, alphabet: Alphabet) -> Rows:
-    tokens = [alphabet.encode(text) for text in part.sequences]
-    for row, line in zip(tokens, part.lines, strict=True):
-        if not (row < alphabet.size).any():
-            raise DataError(f"{part.name}, line {line:,}: no letter of the sequence is known: leave the row out")
-    if target.task == "classification":
-        return Rows(tokens, torch.from_numpy(part.indices(target.classes)))
-    return Rows(tokens, torch.from_numpy((part.numbers() - target.middle) / target.spread).float())
 
 
 def _reader(
@@ -249,32 +209,6 @@ def _rate(step: int, total: int, tuning: Tuning) -> float:
     if step <= warm:
         return step / warm
     return (1 + math.cos(math.pi * (step - warm) / max(1, total - warm))) / 2
-
-
-def _batches(
-    rows: Rows, settings: Finetuning, recipe: Recipe, device: torch.device
-) -> Iterator[tuple[Int[Tensor, "B L"], Tensor]]:
-    """Every row once an epoch, rows of like length together, each on either strand, long ones cropped."""
-    size, alphabet, context = settings.training.batch_size, recipe.data.alphabet, recipe.data.context
-    turns = settings.training.reverse_complement and alphabet.complementary and not recipe.denoiser.equivariant
-    for epoch in range(settings.training.epochs):
-        rng = np.random.Generator(np.random.Philox(seed_of(settings.seed, "epoch", epoch)))
-        order = rng.permutation(len(rows))
-        coins, places = rng.random(len(rows)), rng.random(len(rows))
-        stretch = size * SORTED_TOGETHER
-        batches = []
-        for first in range(0, len(order), stretch):
-            some = sorted(order[first : first + stretch], key=lambda row: len(rows.tokens[row]))
-            batches += [some[i : i + size] for i in range(0, len(some), size)]
-        for number in rng.permutation(len(batches)):
-            shown = []
-            for row in batches[number]:
-                tokens = rows.tokens[row]
-                first = int(places[row] * (len(tokens) - context + 1)) if len(tokens) > context else 0
-                tokens = tokens[first : first + context]
-                shown.append(alphabet.reverse_complement(tokens) if turns and coins[row] < 0.5 else tokens)
-            wanted = rows.target[torch.as_tensor(np.array(batches[number]))]
-            yield padded(shown, alphabet.pad).to(device), wanted.to(device)
 
 
 def _loss(outputs: Float[Tensor, "B C"], wanted: Tensor, task: Task, weight: Tensor | None = None) -> Tensor:

@@ -15,7 +15,8 @@ from seqdiff.data.labelled import read_labelled
 from seqdiff.denoisers import Caduceus
 from seqdiff.errors import ConfigError, DataError, TrainingError, UsageError
 from seqdiff.train import finetuning
-from seqdiff.train.finetune import Rows, _batches, _rate, finetune
+from seqdiff.train.finetune import _rate, finetune
+from seqdiff.train.rows import Rows, batches
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +180,7 @@ def test_every_row_is_shown_once_an_epoch_on_either_strand(base):
     recipe = RunFolder(base).read_recipe()
     tokens = [DNA.encode(text.encode()) for text in motif_rows(40, seed=0, length=(8, 60))]
     rows = Rows(tokens, torch.arange(40))
-    shown = list(_batches(rows, settings, recipe, torch.device("cpu")))
+    shown = list(batches(rows, settings, recipe, torch.device("cpu")))
     numbers = torch.cat([wanted for _, wanted in shown])
     assert sorted(numbers[:40].tolist()) == sorted(numbers[40:].tolist()) == list(range(40))
     turned = kept = 0
@@ -195,7 +196,7 @@ def test_every_row_is_shown_once_an_epoch_on_either_strand(base):
     assert turned > 20
     assert kept + turned == 80
     equivariant = recipe.model_copy(update={"denoiser": Caduceus(width=8, depth=1)})
-    for x, wanted in _batches(rows, settings, equivariant, torch.device("cpu")):
+    for x, wanted in batches(rows, settings, equivariant, torch.device("cpu")):
         for row, number in zip(x.numpy(), wanted.tolist(), strict=True):
             assert DNA.decode(row[row < 5].astype(np.uint8)) in DNA.decode(tokens[number])
 
