@@ -7,13 +7,15 @@ import numpy as np
 
 import seqdiff
 from seqdiff import resources
-from seqdiff.data.fasta import read_records
+from seqdiff.data.fasta import Record, read_records
 from seqdiff.data.intervals import Interval
 from seqdiff.diffusion.samplers import PRESETS
 from seqdiff.evaluate import Likelihood
+from seqdiff.inference.inserts import Insert
 from seqdiff.inference.variants import effects, substitutions
 from seqdiff.report import likelihood_figure, logo_figure, longest_gap
 from seqdiff.report.heatmap import heatmap_figure
+from seqdiff.report.lengths import Lengths, lengths_figure
 from seqdiff.report.samplers import Panel, curves_figure
 
 HERE = Path(__file__).parent
@@ -26,6 +28,24 @@ def main() -> None:
     likelihood_figure(HERE / "likelihood.png", Likelihood().ask(model, data).summary)
     _saturation(model, data)
     _samplers()
+    _lengths(model, data)
+
+
+def _lengths(model, data) -> None:
+    """How many bases are missing: inside the Alu of the example file, and in a held-out (AC)n microsatellite."""
+    (alu,) = read_records(resources.folder("genomes") / "examples" / "insert.fa")
+    contig, start, cut = next(iter(data.genome.contigs)), 241_353, 7
+    sides = (Interval(contig, start - 150, start), Interval(contig, start + cut, start + cut + 150))
+    repeat = Record("ac", "ac", b"".join(model.alphabet.decode(data.genome.tokens(side)) for side in sides))
+    panels = []
+    for title, record, insert, truth in (
+        ("inside an Alu", alu, "100:0-10", 5),
+        ("inside a microsatellite, (AC)n", repeat, "150:0-20", cut),
+    ):
+        inserts = model.inserts([Insert.parse(insert)], {record.name: len(record.sequence)})
+        (fit,) = inserts.fits(record)
+        panels.append(Lengths(title, fit.lengths.tolist(), fit.posterior.tolist(), truth))
+    lengths_figure(HERE / "lengths.png", panels)
 
 
 def _gap(model, data) -> None:
