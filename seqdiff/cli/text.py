@@ -196,6 +196,6 @@ def _say_foreign(name: str, found: "list[Record]", blanks: int, alphabet: "Chara
     unknown = sum(int((alphabet.encode(record.sequence) == alphabet.mask).sum()) for record in found) - blanks
     if unknown:
         logger.warning(
-            "%s: characters that the model does not know (it knows %d): %s; they are unknown to it and stay as they are",
+            "%s: characters that the model does not know (it knows %d): %s; they are unknown to it and stay so",
             name, alphabet.size, f"{unknown:,}",
         )  # fmt: skip
