@@ -66,7 +66,11 @@ def model_of(kind: str):
     }
     torch.manual_seed(0)
     loaded = recipe.load("protein-demo", settings[kind])
-    return Model(loaded.network(), loaded, Provenance("protein", 512, "nothing", "", 0), torch.device("cpu"))
+    network = loaded.network()
+    for weight in network.parameters():  # what starts at zero would make all mutants the same
+        if weight.dim() > 1 and not weight.any():
+            torch.nn.init.normal_(weight, std=0.2)
+    return Model(network, loaded, Provenance("protein", 512, "nothing", "", 0), torch.device("cpu"))
 
 
 def wild_type(length: int = LENGTH):
@@ -182,22 +186,27 @@ def growth(counts: list[int]) -> None:
 
 
 def masks(count: int = 24, seeds: int = 6) -> None:
-    """How far two runs differ in one mutant's score, and in the differences between mutants, which rank them."""
-    from seqdiff.data.mutations import parsed
+    """How far two runs differ in one mutant's score, and in the differences between mutants, which rank them.
+
+    Of the shipped model and a protein that it has not seen: fresh networks have nothing to say.
+    """
+    from seqdiff import model as models
+    from seqdiff.data.mutations import Protein, parsed
     from seqdiff.inference.mutations import MutationScorer
 
-    protein = wild_type()
-    for kind in ("transformer", "hollow-convolution"):
-        model = model_of(kind)
-        mutants = [parsed(cell, protein)[0] for cell in deletions(protein.sequence, count)]
-        runs = []
-        for seed in range(seeds):
-            scorer = model.mutant_scorer(protein, MutationScorer(method="elbo"), seed=seed)
-            runs.append([effect.llr for effect in scorer.effects(mutants)])
-        of_one = np.std(runs, axis=0, ddof=1).mean()
-        apart = np.std(np.diff(runs, axis=1), axis=0, ddof=1).mean()
-        print(f"{kind:20} sd of a score {of_one:.3f} nats, of the difference of two {apart:.3f}; of two independent")
-        print(f"{'':20} scores it would be {of_one * 2**0.5:.3f}")
+    model = models.load("protein-demo", "cpu")
+    test = model.recipe.data.open().test
+    nearest = np.abs(test.sizes - LENGTH).argmin(keepdims=True)
+    protein = Protein("held out", model.alphabet.decode(test.batch(nearest).tokens[0].numpy()).decode())
+    mutants = [parsed(cell, protein)[0] for cell in deletions(protein.sequence, count)]
+    runs = []
+    for seed in range(seeds):
+        scorer = model.mutant_scorer(protein, MutationScorer(method="elbo"), seed=seed)
+        runs.append([effect.llr for effect in scorer.effects(mutants)])
+    of_one = np.std(runs, axis=0, ddof=1).mean()
+    apart = np.std(np.diff(runs, axis=1), axis=0, ddof=1).mean()
+    print(f"{count} deletions, {seeds} seeds: sd of a score {of_one:.3f} nats, of the difference of two {apart:.3f};")
+    print(f"of two with masks of their own it would be {of_one * 2**0.5:.3f}")
 
 
 def main() -> None:
