@@ -71,9 +71,7 @@ def _records(loaded: "Predictor", fasta: str, duplicates: str, output: Path | No
                 first = next(found, None)
 
 
-def _table(
-    loaded: "Predictor", path: str, sequence: str, label: str | None, output: Path | None, quiet: bool
-) -> None:
+def _table(loaded: "Predictor", path: str, sequence: str, label: str | None, output: Path | None, quiet: bool) -> None:
     import sys
 
     from seqdiff.data.fasta import Output, Record
