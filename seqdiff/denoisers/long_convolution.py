@@ -48,7 +48,7 @@ def fast_period(least: int) -> int:
 class Circular(torch.autograd.Function):
     """y_i = sum over j of kernel_{(i - j) mod P} u_j, for u (B, D, L) and a kernel (D, P), P even and at least L.
 
-    Written by hand, since torch's own derivative keeps the transform of u, four times its size, and passes over it
+    Written by hand, since torch's own derivative keeps the transform of u, twice its size, and passes over it
     some times more: here u is kept and transformed again.
     """
 
