@@ -11,6 +11,7 @@ from seqdiff import recipe
 from seqdiff.checkpoint import Provenance, RunFolder
 
 QUICK = [
+    "training.optimizer=adamw", "training.matrix_learning_rate=null",
     "training.epochs=4", "training.batch_size=32", "training.learning_rate=0.02", "training.head_learning_rate=0.02",
     "training.validations_per_epoch=1", "readout.hidden=8", "training.ema=0.5",
 ]  # fmt: skip
