@@ -61,4 +61,4 @@ def _profile(model: Any, data: Any) -> Float64[np.ndarray, "L K"] | None:
     if opened.checksum != model.provenance.data_checksum:
         log.info("without the %s rival: %s is not the alignment that was trained on", PROFILE, opened.source)
         return None
-    return opened.profile()
+    return np.log(opened.profile())

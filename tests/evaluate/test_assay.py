@@ -145,7 +145,7 @@ class Alignment:
     checksum, source = "", "an alignment"
 
     def profile(self):
-        return np.tile([LOG[letter] for letter in PROTEIN.symbols], (len(WILD), 1))
+        return np.exp(np.tile([LOG[letter] for letter in PROTEIN.symbols], (len(WILD), 1)))
 
 
 def test_the_profile_of_a_family_is_a_rival_where_the_alignment_is_at_hand(files, caplog):
