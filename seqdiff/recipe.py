@@ -97,6 +97,11 @@ class Recipe(Config):
             raise ValueError(
                 f"process {self.process.kind!r} needs a denoiser that takes time; {self.denoiser.kind!r} does not"
             )
+        if self.denoiser.left_to_right:
+            raise ValueError(
+                f"denoiser.causal: process {self.process.kind!r} fills letters given both sides, and this network sees "
+                "only those before: set denoiser.causal=false"
+            )
         if self.process.needs_hollow and not self.denoiser.hollow:
             raise ValueError(
                 f"process.estimator {self.process.estimator!r} needs a network whose output at a position does not see "

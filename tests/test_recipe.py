@@ -139,3 +139,14 @@ def test_a_newer_schema_is_refused(path):
 def test_values_that_do_not_fit_each_other(path):
     assert "longer than the run" in error(path, "training.warmup_steps=99")
     assert "recipe: process.estimator 'hollow' needs a network" in error(path, "process.estimator=hollow")
+
+
+@pytest.mark.parametrize("process", ["{kind: masked}", "{kind: masked, estimator: hollow}", "{kind: mlm}"])
+@pytest.mark.parametrize(
+    "denoiser", ["{kind: transformer, causal: true}", "{kind: hyena, causal: true}", "{kind: mamba, causal: true}"]
+)
+def test_a_network_that_sees_one_side_is_no_filler_of_masks(path, process, denoiser):
+    refused = error(path, f"process={process}", f"denoiser={denoiser}")
+    kind = "mlm" if "mlm" in process else "masked"
+    assert f"denoiser.causal: process '{kind}' fills letters given both sides" in refused
+    assert refused.endswith("set denoiser.causal=false")
