@@ -74,7 +74,8 @@ class Protein(Config):
     def _consistent(self) -> "Protein":
         if self.proteins is not None and self.fasta is not None:
             raise ValueError(
-                "give proteins (a set that ships) or fasta (a file of your own): set the other one to null"
+                "give proteins (a set that ships) or fasta (a file of your own), not both: for your own file, "
+                "--set data.proteins=null as well"
             )
         if self.balance_power is not None and self.balance is None:
             raise ValueError("balance_power belongs to balance: organism, gene or cluster")

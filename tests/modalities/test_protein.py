@@ -128,7 +128,7 @@ def test_balance_by_cluster_and_proteins_without_a_group(fasta, tmp_path, caplog
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        ({"proteins": "swissprot-sample", "fasta": "x.fa"}, "give proteins .* or fasta"),
+        ({"proteins": "swissprot-sample", "fasta": "x.fa"}, "give proteins .* or fasta.*--set data.proteins=null"),
         ({"fasta": "x.fa", "balance_power": 0.1}, "balance_power belongs to balance"),
         ({"fasta": "x.fa", "balance": "cluster"}, "needs clusters"),
         ({"fasta": "x.fa", "splits": {"valid": 0.6, "test": 0.4}}, r"valid \+ test < 1"),
