@@ -7,9 +7,9 @@ or cuda. float64 is for checking and goes to the reference always.
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import torch
 
@@ -20,6 +20,7 @@ logger = logging.getLogger("seqdiff")
 
 VARIABLE = "SEQDIFF_PATH"
 Name = Literal["reference", "cpu", "cuda"]
+Answer = TypeVar("Answer")
 
 
 class Path(NamedTuple):
@@ -55,8 +56,17 @@ def choose(device: torch.device, dtype: torch.dtype) -> Path:
     return Path("reference", reason)
 
 
-# The compiler runs what is marked so when it traces, and keeps the answer: packages do not come and go.
-@torch.compiler.assume_constant_result
+def constant(asked: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Mark a function that the compiler runs when it traces, to keep the answer: packages do not come and go.
+
+    It is torch.compiler.assume_constant_result, which imports the whole compiler to set this one attribute: a third of
+    the start of every command, and a failure where nothing can be written.
+    """
+    asked._dynamo_marked_constant = True
+    return asked
+
+
+@constant
 def unavailable(name: Name) -> str | None:
     """Why a path cannot be taken in this process, or None when it can."""
     match name:
@@ -70,7 +80,7 @@ def unavailable(name: Name) -> str | None:
             return None
 
 
-@torch.compiler.assume_constant_result
+@constant
 def described(name: Name) -> str:
     """What a path that can be taken computes with."""
     if name == "cuda":
@@ -80,7 +90,7 @@ def described(name: Name) -> str:
     return "fused kernels" if name == "cpu" else "plain torch"
 
 
-@torch.compiler.assume_constant_result
+@constant
 def _say(reason: str) -> None:
     """Say once in a process that the slow path is taken, and why."""
     if reason not in _said:
