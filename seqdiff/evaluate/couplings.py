@@ -56,7 +56,10 @@ class Couplings(Config):
             for i, j in zip(first[best].tolist(), second[best].tolist(), strict=True)
         ]  # fmt: skip
         progress(1.0)
-        summary = {"question": self.question, "settings": self.model_dump(), "columns": len(scores), "pairs": pairs}
+        summary = {
+            "question": self.question, "settings": self.model_dump(), "columns": len(scores),
+            "first": query["first"], "pairs": pairs,
+        }  # fmt: skip
         rows = tuple(
             (
                 str(rank),

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from seqdiff.report.assay import assay_figure
+from seqdiff.report.couplings import couplings_figure
 from seqdiff.report.probe import probe_figure
 from seqdiff.report.samplers import samplers_figure
 from seqdiff.report.style import FLOOR, GREEN, GREY, INK, MODEL, PALE, RIVAL, errors, figure, key_above
@@ -194,6 +195,7 @@ FIGURES = {
     "variants": variants_figure,
     "probe": probe_figure,
     "assay": assay_figure,
+    "couplings": couplings_figure,
 }
 """By question."""
 

@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 from protein_models import constant, family_model, protein_model
+from questions import keeps_the_contract
 from scipy.stats import spearmanr
 from typer.testing import CliRunner
 
@@ -199,3 +200,9 @@ def test_variants_with_mutations_is_asked_on_the_command_line(files, monkeypatch
 )
 def test_words_that_make_no_sense_together_are_refused(words, says):
     assert says in " ".join(run("nowhere", *words, code=2).stderr.split())
+
+
+def test_it_keeps_the_contract(files):
+    folder, _ = files
+    given = {"mutations": folder / "assay.csv", "fasta": folder / "wt.fa", "resamples": 100}
+    keeps_the_contract("assay", given, protein_model(NETWORK), None, folder)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from family import write_family
+from questions import keeps_the_contract
 
 from seqdiff.alphabet import ALIGNED
 from seqdiff.denoisers import Convolution, Pairwise
@@ -88,3 +89,7 @@ def test_what_has_no_couplings_is_refused(network, data):
         Couplings().ask(Model(Convolution(width=8, hidden=8, depth=1).build(ALIGNED.size)), data)
     with pytest.raises(UsageError, match="no two of the 16 columns are 16 apart"):
         Couplings(separation=16).ask(Model(network), data)
+
+
+def test_it_keeps_the_contract(network, data, tmp_path):
+    keeps_the_contract("couplings", {}, Model(network), data, tmp_path)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from questions import keeps_the_contract
 
 from seqdiff.alphabet import DNA, PROTEIN
 from seqdiff.errors import DataError
@@ -194,3 +195,9 @@ def test_a_row_without_a_known_letter_is_refused(ask, tmp_path):
     test = write(tmp_path / "n.csv", lambda text: 1, rows=[b"ACGT", b"NNN"])
     with pytest.raises(DataError, match=r"n.csv, line 3: no letter of the sequence is known"):
         ask(model, lambda text: int(share_of_gc(text) > 0.5), test=test)
+
+
+def test_it_keeps_the_contract(tmp_path):
+    train, test = (write(tmp_path / f"{seed}.csv", lambda t: int(share_of_gc(t) > 0.5), seed=seed) for seed in (1, 2))
+    settings = {"train": train, "test": test, "kmers": (1,), "resamples": 100, "folds": 2}
+    keeps_the_contract("probe", settings, Knows(place_of_g), None, tmp_path)

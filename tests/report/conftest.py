@@ -16,6 +16,7 @@ def summaries() -> dict[str, dict]:
         "samplers": samplers(),
         "assay": assay(),
         "probe": probe(),
+        "couplings": couplings(),
     }
 
 
@@ -134,3 +135,13 @@ def assay() -> dict:
     return {"question": "assay", "protein": "BLAT_ECOLX", "score": "llr", "settings": {"score_column": "DMS_score"},
             "classes": [{"class": "all", "mutants": 4807, "judged": True, "fit": 2404, "sites": 253,
                          "results": results}], "points": points}  # fmt: skip
+
+
+def couplings() -> dict:
+    rng = np.random.default_rng(7)
+    pairs = [
+        {"i": 24 + i, "j": 24 + i + apart, "residues": [f"A{24 + i}", f"C{24 + i + apart}"], "score": 1 / rank,
+         "deviations": 9 / rank}
+        for rank, (i, apart) in enumerate(zip(rng.integers(0, 60, 100).tolist(), rng.integers(6, 40, 100).tolist()), 1)
+    ]  # fmt: skip
+    return {"question": "couplings", "columns": 100, "first": 24, "pairs": pairs}

@@ -4,6 +4,7 @@ import struct
 import pytest
 
 from seqdiff.errors import DataError
+from seqdiff.evaluate import QUESTIONS
 from seqdiff.report import draw, training_figure
 
 
@@ -14,9 +15,7 @@ def size(path) -> tuple[int, int]:
     return struct.unpack(">II", head[16:])
 
 
-@pytest.mark.parametrize(
-    "question", ["likelihood", "recovery", "calibration", "variants", "samplers", "probe", "assay"]
-)
+@pytest.mark.parametrize("question", list(QUESTIONS))
 def test_same_numbers_same_picture_other_numbers_another(question, summaries, tmp_path):
     for name in ("one.png", "two.png"):
         draw(tmp_path / name, question, summaries[question])
@@ -34,6 +33,8 @@ def test_same_numbers_same_picture_other_numbers_another(question, summaries, tm
             other["samplers"][2]["bits"]["value"] += 0.05
         case "assay":
             other["points"][3][0] += 1
+        case "couplings":
+            other["pairs"][3]["i"] += 1
         case "probe":
             other["results"]["k-mers"]["mcc"]["high"] += 0.05
         case "variants":

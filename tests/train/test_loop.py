@@ -195,10 +195,10 @@ def test_a_bad_gradient_stops_with_the_step_and_never_becomes_the_last_good_save
 ):
     original = loop.Learner.step
 
-    def step(self, number):
+    def step(self, number, letters):
         if number == poisoned:
             next(self.denoiser.parameters()).grad.fill_(math.nan)
-        return original(self, number)
+        return original(self, number, letters)
 
     monkeypatch.setattr(loop.Learner, "step", step)
     recipe = tiny_recipe(genome, save_every=save_every, log_every=log_every, validate_every=100)
@@ -216,8 +216,8 @@ def test_a_bad_gradient_stops_with_the_step_and_never_becomes_the_last_good_save
 def test_a_loss_that_grows_is_not_saved_and_then_stops_the_run(genome, tmp_path, monkeypatch):
     original = loop.Learner.step
 
-    def step(self, number):
-        norm = original(self, number)
+    def step(self, number, letters):
+        norm = original(self, number, letters)
         if number >= 6:
             self.denoiser.head.weight.data.fill_(100.0 * (1 if number % 2 else -1)).mul_(torch.arange(4)[:, None])
         return norm
@@ -265,10 +265,10 @@ def test_other_networks_resume_to_the_last_bit_too(genome, tmp_path, monkeypatch
     train(changed, tmp_path / "whole", quiet=True, device="cpu")
     original = loop.Learner.step
 
-    def step(self, number):
+    def step(self, number, letters):
         if number == 6:
             raise KeyboardInterrupt
-        return original(self, number)
+        return original(self, number, letters)
 
     monkeypatch.setattr(loop.Learner, "step", step)
     with pytest.raises(KeyboardInterrupt):
