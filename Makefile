@@ -48,6 +48,18 @@ bench: setup ## measure speed against named rivals; prints ratios
 	$(BIN)/python tests/benchmarks/bench_samplers.py all
 	$(BIN)/python tests/benchmarks/bench_variants.py rate
 	$(BIN)/python tests/benchmarks/bench_variants.py growth
+	$(BIN)/python tests/benchmarks/bench_protein.py padding
+	$(BIN)/python tests/benchmarks/bench_protein.py speed
+	$(BIN)/python tests/benchmarks/bench_family.py pairs
+	$(BIN)/python tests/benchmarks/bench_family.py step
+	$(BIN)/python tests/benchmarks/bench_mutations.py rate
+	$(BIN)/python tests/benchmarks/bench_mutations.py growth
+	$(BIN)/python tests/benchmarks/bench_mutations.py masks
+	$(BIN)/python tests/benchmarks/bench_inserts.py
+	$(BIN)/python tests/benchmarks/bench_embed.py
+	$(BIN)/python tests/benchmarks/bench_hyena.py
+	$(BIN)/python tests/benchmarks/bench_hyena.py convolution
+	$(BIN)/python tests/benchmarks/bench_reader.py
 
 pictures: setup ## draw the README's pictures again
 	$(BIN)/python docs/pictures.py
