@@ -50,7 +50,7 @@ def command(
     from seqdiff import model as models
     from seqdiff.checkpoint import RunFolder
     from seqdiff.data.labelled import read_labelled
-    from seqdiff.evaluate.tuned import judged, warn_of_known
+    from seqdiff.evaluate.tuned import CHOSEN, judged, warn_of_known
     from seqdiff.train import finetuning
     from seqdiff.train.finetune import finetune
 
@@ -62,8 +62,10 @@ def command(
         name: read_labelled(path, alphabet, sequence=sequence_column, label=label_column)
         for name, path in (("train", train), ("valid", valid), ("test", test)) if path is not None
     }  # fmt: skip
-    for name in rows.keys() - {"train"}:
+    for name in [name for name in rows if name != "train"]:
         warn_of_known(rows[name], rows["train"], alphabet)
+    if "valid" in rows and "test" in rows:
+        warn_of_known(rows["test"], rows["valid"], alphabet, CHOSEN)
     with files.appearing(out) as hidden:
         with options.progress("finetune", "%", quiet, total=100) as advance:
             tuned = finetune(

@@ -1,5 +1,6 @@
 """seqdiff predict"""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,10 +8,12 @@ import typer
 
 from seqdiff import __version__
 from seqdiff.cli import evaluate, inputs, options, results
-from seqdiff.errors import UsageError
+from seqdiff.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from seqdiff.predictor import Prediction, Predictor, Target
+
+log = logging.getLogger("seqdiff")
 
 
 def command(
@@ -34,7 +37,7 @@ def command(
 
     Columns: name (of a table: its column name or id, else the line), length, label (the most probable) and p_LABEL of
     each class; for a quantity its value. Both strands of DNA are read. A sequence without a known letter has `.` in
-    place of numbers. Where a table has labels, how well they are met is said on stderr.
+    place of numbers. Where rows of a table have labels, how well they are met is said on stderr.
 
     Example: seqdiff predict --model runs/tuned --fasta sequences.fa -o predictions.tsv
     """
@@ -80,18 +83,24 @@ def _table(loaded: "Predictor", path: str, sequence: str, label: str | None, out
     from seqdiff.evaluate.tuned import judged
 
     rows = read_table(path)
-    if label is None and "label" in rows:
-        label = "label"
+    asked, label = label is not None, label or ("label" if "label" in rows else None)
     column = next((name for name in ("name", "id") if name in rows), None)
     names = rows[column] if column else [str(line) for line in rows.lines]
     texts = [
         letters_of(text, loaded.alphabet, f"{rows.name}, line {line:,}, column {sequence!r}")
         for text, line in zip(rows[sequence], rows.lines, strict=True)
     ]
-    labels = rows[label] if label else []
-    labelled = Labelled(rows.name, texts, [plain(each.strip()) for each in labels], rows.lines)
-    if labels:  # an unknown label is said before there is any output
-        labelled.indices(loaded.target.classes) if loaded.target.classes else labelled.numbers()
+    labels = [plain(each.strip()) for each in rows[label]] if label else [""] * len(texts)
+    labelled = Labelled(rows.name, texts, labels, rows.lines)
+    judgeable = [row for row, each in enumerate(labels) if each]
+    try:  # an unknown label is said before there is any output
+        part = labelled.select(judgeable)
+        part.indices(loaded.target.classes) if loaded.target.classes else part.numbers()
+    except DataError as error:
+        if asked:
+            raise
+        log.warning("%s: predictions are not judged by the column 'label'", error)
+        judgeable = []
     records = [Record(name, name, text) for name, text in zip(names, texts, strict=True)]
     with options.progress("predict", loaded.alphabet.unit, quiet, sum(map(len, texts))) as advance:
         found = list(loaded.predict(records, progress=advance))
@@ -99,20 +108,19 @@ def _table(loaded: "Predictor", path: str, sequence: str, label: str | None, out
         out.write(_head(loaded).encode())
         for name, prediction in zip(names, found, strict=True):
             out.write(_line(name, prediction, loaded.target))
-    known = [row for row, prediction in enumerate(found) if prediction.values[0] == prediction.values[0]]
-    if labels and known and not quiet:
+    known = [row for row in judgeable if found[row].values[0] == found[row].values[0]]
+    if known and not quiet:
         predictions = [found[row] for row in known]
         evaluate.show(judged(predictions, labelled.select(known), loaded.target, loaded.alphabet).table(), sys.stderr)
 
 
 def _head(loaded: "Predictor") -> str:
     target = loaded.target
-    first = (
-        f"# seqdiff {__version__} model={loaded.recipe.name} task={target.task} learned_from={target.learned_from}\n"
-    )
+    first = f"# seqdiff {__version__} model={loaded.recipe.name} task={target.task}"
+    first += f" learned_from={_cell(target.learned_from)}\n"
     if target.task == "regression":
         return f"{first}name\tlength\tvalue\n"
-    return first + "\t".join(["name", "length", "label", *(f"p_{name}" for name in target.classes)]) + "\n"
+    return first + "\t".join(["name", "length", "label", *(f"p_{_cell(name)}" for name in target.classes)]) + "\n"
 
 
 def _line(name: str, prediction: "Prediction", target: "Target") -> bytes:
@@ -122,5 +130,10 @@ def _line(name: str, prediction: "Prediction", target: "Target") -> bytes:
     known = values[0] == values[0]
     cells = [f"{value:.6g}" if known else "." for value in values]
     if target.task == "classification":
-        cells.insert(0, target.classes[int(values.argmax())] if known else ".")
-    return bytes_of("\t".join([name.replace("\t", " "), str(prediction.length), *cells]) + "\n")
+        cells.insert(0, _cell(target.classes[int(values.argmax())]) if known else ".")
+    return bytes_of("\t".join([_cell(name), str(prediction.length), *cells]) + "\n")
+
+
+def _cell(text: str) -> str:
+    """As it stands in a line of a TSV: what would end the cell or the line is a blank."""
+    return text.translate(dict.fromkeys(map(ord, "\t\r\n"), " "))

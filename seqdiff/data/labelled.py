@@ -1,5 +1,6 @@
 """Sequences with labels, a row each: what a classifier or a regression learns from and is judged on."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from seqdiff.data.fasta import Record
 from seqdiff.data.source import bytes_of
 from seqdiff.data.table import read_table
 from seqdiff.errors import DataError
+
+log = logging.getLogger("seqdiff")
 
 Task = Literal["classification", "regression"]
 MOST_CLASSES = 20
@@ -101,6 +104,12 @@ def read_labelled(
             if not cell.strip():
                 raise DataError(f"{table.name}, line {line:,}: no {column}: fill the cell or leave the row out")
         sequences.append(letters_of(text, alphabet, f"{table.name}, line {line:,}, column {sequence!r}"))
+    if alphabet.name == PROTEIN.name:
+        bases = sum(len(text) - len(text.translate(None, b"ACGTUNacgtun")) for text in sequences)
+        if bases > 0.95 * sum(map(len, sequences)):
+            log.warning(
+                "%s: nearly all letters are A, C, G, T or N: is this DNA? This is a model of proteins", table.name
+            )
     return Labelled(table.name, sequences, [plain(name.strip()) for name in labels], table.lines)
 
 

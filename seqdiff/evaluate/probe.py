@@ -18,7 +18,7 @@ from seqdiff.evaluate.agreement import cell, judge, measures
 from seqdiff.evaluate.answer import Answer, Progress, Table, silent
 from seqdiff.evaluate.kmers import frequencies
 from seqdiff.evaluate.linear import Choice, Features, Fold, choose, fitted, folds
-from seqdiff.evaluate.tuned import warn_of_known
+from seqdiff.evaluate.tuned import CHOSEN, warn_of_known
 
 EMBEDDING, COUNTS = "embeddings", "k-mers"
 
@@ -81,6 +81,8 @@ class Probe(Config):
             raise DataError(f"{parts['train'].name}: every label is the same: there is nothing to learn")
         groups = {name: [identity(text, alphabet) for text in rows.sequences] for name, rows in parts.items()}
         shared = {name: warn_of_known(parts[name], parts["train"], alphabet) for name in parts if name != "train"}
+        if "dev" in parts:
+            shared["test in dev"] = warn_of_known(parts["test"], parts["dev"], alphabet, CHOSEN)
         vectors = _embeddings(model, parts, progress)
 
         # What is chosen and fitted sees training (and development) rows alone.

@@ -44,14 +44,19 @@ def judged(
     return Answer("tuned", summary, _table(summary))
 
 
-def warn_of_known(test: Labelled, train: Labelled, alphabet: Alphabet) -> int:
-    """How many test rows have a sequence of the training rows, said aloud where there are any."""
+CHOSEN = "what is measured on them was chosen on them"
+
+
+def warn_of_known(
+    test: Labelled, train: Labelled, alphabet: Alphabet, so: str = "what is measured on them is memory"
+) -> int:
+    """How many test rows have a sequence of the training rows (or others), said aloud where there are any."""
     known = {identity(text, alphabet) for text in train.sequences}
     shared = sum(identity(text, alphabet) in known for text in test.sequences)
     if shared:
         log.warning(
-            "%s: %s of %s sequences are in %s as well (or, of DNA, their reverse complements): what is measured on "
-            "them is memory", test.name, f"{shared:,}", f"{len(test):,}", train.name,
+            "%s: %s of %s sequences are in %s as well (or, of DNA, their reverse complements): %s",
+            test.name, f"{shared:,}", f"{len(test):,}", train.name, so,
         )  # fmt: skip
     return shared
 

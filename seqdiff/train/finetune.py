@@ -76,6 +76,11 @@ def finetune(
     classes = train.classes() if task == "classification" else ()
     target = _target(settings, run, train, learn, classes, task, fresh)
     rows, held = (rows_of(part, target, alphabet) for part in (learn, check))
+    if missing := sorted(set(classes) - set(check.labels)):
+        logger.warning(
+            "no validation row has the label %s: they choose what is kept without it; give --valid, or raise "
+            "training.validation", " or ".join(map(repr, missing[:5])),
+        )  # fmt: skip
     reader = _reader(settings, run, recipe, target, place, fresh)
     _say(settings, run, recipe, reader, rows, held, target, fresh)
 

@@ -95,6 +95,31 @@ def test_a_table_is_predicted_and_judged_where_it_has_labels(tuned, files, tmp_p
     assert named.stderr == ""
 
 
+def test_rows_without_a_label_are_predicted_and_not_judged(tuned, tmp_path):
+    out, _ = tuned
+    (tmp_path / "x.csv").write_text("sequence,label\nACGT,\nACGG,with\nACTT,without\n")
+    some = run("predict", "--model", out, "--csv", tmp_path / "x.csv")
+    assert len(table(some.stdout)) == 3
+    assert "on the 2 rows of" in " ".join(some.stderr.split())
+    (tmp_path / "x.csv").write_text("sequence,label\nACGT,neither\n")
+    other = run("predict", "--model", out, "--csv", tmp_path / "x.csv")
+    assert [row["name"] for row in table(other.stdout)] == ["2"]
+    assert "not judged by the column 'label'" in other.stderr
+
+
+def test_a_label_or_name_with_a_tab_is_one_cell(files, tmp_path):
+    label = lambda i, _: '"a\tb"' if i % 2 else "c"  # noqa: E731
+    write_rows(tmp_path / "t.csv", motif_rows(60, 4), label)
+    made = run("finetune", "--model", files / "base", "--train", tmp_path / "t.csv", "--valid", tmp_path / "t.csv",
+               "--test", tmp_path / "t.csv", "--out", tmp_path / "run", "--set", "training.epochs=1")  # fmt: skip
+    assert made.exit_code == 0, made.output
+    assert "what is measured on them was chosen on them" in " ".join(made.stderr.split())
+    (tmp_path / "x.csv").write_text('name,sequence\n"q\nr",ACGT\n')
+    result = run("predict", "--model", tmp_path / "run", "--csv", tmp_path / "x.csv", "-q")
+    (row,) = table(result.stdout)
+    assert (list(row), row["name"]) == (["name", "length", "label", "p_a b", "p_c"], "q r")
+
+
 def test_numbers_are_predicted_as_values(files, tmp_path):
     texts = motif_rows(120, 4)
     write_rows(tmp_path / "n.csv", texts, lambda _, text: text.count("G") / len(text))
@@ -135,6 +160,7 @@ def test_predict_refuses_what_makes_no_sense(tuned, files, tmp_path):
     (tmp_path / "x.fa").write_text(">p\nMKVE\n")
     assert "'E' at position 4" in fails(*ask, "--fasta", tmp_path / "x.fa", code=1)
     (tmp_path / "x.csv").write_text("sequence,label\nACGT,neither\n")
-    assert "line 2: the label 'neither' is none of those" in fails(*ask, "--csv", tmp_path / "x.csv", code=1)
+    chosen = ("--csv", tmp_path / "x.csv", "--label-column", "label")
+    assert "line 2: the label 'neither' is none of those" in fails(*ask, *chosen, code=1)
     assert "give it a file of its own" in fails(*ask, "--csv", tmp_path / "x.csv", "-o", tmp_path / "x.csv")
     assert "was fine-tuned to predict labels" in fails("score", "--model", out, "--fasta", tmp_path / "x.fa")
