@@ -1,6 +1,7 @@
 """A table of mutants and their wild type, read together so that each is checked with the other."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,14 +139,17 @@ def _doubt(
     shown = "; ".join(_why(cells[i], mutants[i], named[i], protein, table.lines[i]) for i in wrong[:SHOWN])
     more = f"; and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
     numbered = [each for each in named if each]
-    best = fitting(numbered, protein.sequence)
+    span = re.search(r"/(\d+)-(\d+)$", protein.name)
+    of_name = int(span[1]) if span and int(span[2]) - int(span[1]) + 1 == len(protein.sequence) else None
+    best = fitting(numbered, protein.sequence, of_name if likely_first is None else likely_first)
     if best is None or best[0] == protein.first:
         last = protein.first + len(protein.sequence) - 1
         hint = f"are they mutants of {protein.name}, whose residues are numbered {protein.first} to {last}?"
     else:
         first, right = best
         by = ", as in the query of the family," if first == likely_first else ""
-        hint = f"with --first-residue {first}{by} {'all' if right == len(numbered) else f'{right:,} of'} "
+        comma = "," if right < len(numbered) and not by else ""
+        hint = f"with --first-residue {first}{by}{comma} {'all' if right == len(numbered) else f'{right:,} of'} "
         hint += f"{len(numbered):,} fit"
     return f"{table.name}: {len(wrong):,} of {len(mutants):,} mutants do not fit the wild type: {shown}{more}; {hint}"
 

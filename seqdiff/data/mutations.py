@@ -89,15 +89,16 @@ _THREE = {
     "trp": "W", "tyr": "Y", "ter": "*", "asx": "B", "glx": "Z", "xle": "J", "sec": "U", "pyl": "O", "xaa": "X",
 }  # fmt: skip
 _LETTER = rf"(?:{'|'.join(_THREE)}|[a-z*])"
-_SUBSTITUTION = re.compile(rf"({_LETTER})(-?\d+)({_LETTER}|[=?-])", re.IGNORECASE)
+_NUMBER = r"-?[0-9]{1,9}"
+_SUBSTITUTION = re.compile(rf"({_LETTER})({_NUMBER})({_LETTER}|[=?-])", re.IGNORECASE | re.ASCII)
 _CHANGE_OF_LENGTH = re.compile(
-    rf"({_LETTER})(-?\d+)(?:_({_LETTER})(-?\d+))?(delins|del|dup|ins)((?:{_LETTER})*)", re.IGNORECASE
+    rf"({_LETTER})({_NUMBER})(?:_({_LETTER})({_NUMBER}))?(delins|del|dup|ins)((?:{_LETTER})*)", re.IGNORECASE | re.ASCII
 )
 _FRAMESHIFT = re.compile(rf"{_LETTER}-?\d+(?:{_LETTER})?(?:fs|ext).*", re.IGNORECASE)
 _WILD_TYPE = re.compile(r"_?wt|_?sy|wild[ _-]?type|p\.\(?=\)?|=|synonymous", re.IGNORECASE)
 _JOINED = re.compile(rf"{_LETTER}\d+{_LETTER}(?:[_-]{_LETTER}\d+{_LETTER})+", re.IGNORECASE)
 _BETWEEN = re.compile(r"[:;,/+|&\s]+")
-_SEQUENCE = re.compile(r"[a-z*]+", re.IGNORECASE)
+_SEQUENCE = re.compile(r"[a-z*]+", re.IGNORECASE | re.ASCII)
 
 
 def parsed(text: str, protein: Protein) -> "tuple[Mutant | Reason, list[Residue]]":
@@ -244,11 +245,14 @@ def _touch(one: Change, other: Change) -> bool:
     return other.start < one.end or (one.start, one.ref) == (other.start, other.ref)
 
 
-def fitting(named: Sequence[Sequence[Residue]], sequence: str, most: int = 5000) -> tuple[int, int] | None:
+def fitting(
+    named: Sequence[Sequence[Residue]], sequence: str, likely: int | None = None, most: int = 5000
+) -> tuple[int, int] | None:
     """The number of the first residue with which most mutants name residues that the wild type has, and how many do.
 
     Every residue named votes for all the numberings that would make it right. None where no numbering suits nine in
-    ten. At most so many different residues vote.
+    ten: of many, one suits some by chance. The numbering that is likely beforehand need suit half of them only. At
+    most so many different residues vote.
 
     >>> fitting([[Residue("V", 29)], [Residue("T", 27), Residue("P", 25)], [Residue("E", 26)]], "HPETLVKVK")
     (24, 3)
@@ -262,6 +266,10 @@ def fitting(named: Sequence[Sequence[Residue]], sequence: str, most: int = 5000)
     if not votes:
         return None
     first = max(votes, key=lambda number: (votes[number], number == 1, -abs(number)))
-    protein = Protein("", sequence, first)
-    right = sum(_found(each, protein) is None for each in named)
-    return (first, right) if right >= 0.9 * len(named) else None
+    for number, share in ((first, 0.9), (likely, 0.5)):
+        if number is not None:
+            protein = Protein("", sequence, number)
+            right = sum(_found(each, protein) is None for each in named)
+            if right >= share * len(named):
+                return number, right
+    return None

@@ -202,6 +202,7 @@ def test_the_wild_type_is_one_record_of_a_protein(wild):
         (["--vcf", "x.vcf", "--method", "masked-marginal"], "choose one of auto, marginal, chain, elbo"),
         (["--saturate", "BLAT_ECOLX/24-66", "--column", "x"], "--column: it changes nothing with --saturate"),
         (["--saturate", "BLAT_ECOLX/24-66:30-40", "--orders", "4"], "--orders: single substitutions are"),
+        (["--saturate", "x", "--method", "chain", "--orders", "4"], "--orders: single substitutions are"),
     ],
 )
 def test_wrong_usage_is_refused(wild, words, says):
@@ -227,6 +228,11 @@ def test_without_a_model_it_is_the_one_of_proteins_that_ships(wild, monkeypatch,
     monkeypatch.setattr(models, "load", lambda run, device: asked.append(run) or loaded)
     assert "protein-demo" in run("--mutations", "-", stdin="mutant\nH1A\n").stderr
     assert asked == ["protein-demo"]
+
+
+def test_the_span_in_a_name_is_proposed_where_few_mutants_are_right(wild):
+    said = run("--mutations", "-", code=1, stdin="mutant\nH24A\nW25A\nP25A\n").stderr
+    assert "with --first-residue 24, 2 of 3 fit" in said
 
 
 def test_a_wt_marginal_needs_a_network_that_learned_it(wild, monkeypatch):
@@ -277,6 +283,9 @@ def test_a_stretch_is_saturated_and_drawn(wild):
     (wild / "a.bed").write_text("BLAT_ECOLX/24-66\t5\t7\nBLAT_ECOLX/24-66\t6\t8\n")
     assert len(table(run("--saturate", "a.bed", "-q").stdout)) == 3 * 19
     assert "numbered 24 to 66" in run("--saturate", "BLAT_ECOLX/24-66:3-30", "--first-residue", 24, code=2).stderr
+    past = ("--saturate", "BLAT_ECOLX/24-66:66-80", "--first-residue", 24, "-q")
+    assert "use --clip" in run(*past, code=1).stderr
+    assert len(table(run(*past, "--clip").stdout)) == 19
 
 
 def test_single_substitutions_of_a_table_are_drawn(wild):

@@ -75,6 +75,8 @@ def test_mutations_stand_between_whatever_people_put_there(between):
         ("A-3G", "outside_the_protein"),
         ("G40A", "outside_the_protein"),
         ("G39_A40del", "outside_the_protein"),
+        ("A" + "9" * 5000 + "G", "not_understood"),
+        ("\N{LATIN SMALL LETTER LONG S}29G", "not_understood"),
         ("V29A:V29G", "site_twice"),
         ("V29del:V29A", "site_twice"),
         ("V29_K30del:K30R", "site_twice"),
@@ -127,6 +129,8 @@ def test_the_numbering_that_fits_is_found():
     assert fitting(named, WILD.sequence) == (24, 16)
     assert fitting([*named, [Residue("W", 30)]], WILD.sequence) == (24, 16)  # one in seventeen may be wrong
     assert fitting([*named, *[[Residue("W", 30)]] * 3], WILD.sequence) is None
+    assert fitting([*named, *[[Residue("W", 30)]] * 3], WILD.sequence, likely=24) == (24, 16)
+    assert fitting([*named, *[[Residue("W", 30)]] * 17], WILD.sequence, likely=24) is None
     assert fitting([], WILD.sequence) is None
     assert fitting([[Residue("H", 0)]], WILD.sequence) == (0, 1)  # counted from 0
 
