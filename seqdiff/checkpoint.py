@@ -27,6 +27,7 @@ from seqdiff import __version__, recipe
 from seqdiff.errors import ConfigError, DataError, TrainingError
 from seqdiff.files import explain, replacing
 from seqdiff.recipe import Recipe
+from seqdiff.resources import shipped_runs
 
 SCHEMA = 1
 
@@ -126,7 +127,10 @@ class RunFolder:
     def read_recipe(self) -> Recipe:
         """The recipe of the run; ConfigError when this is no run directory."""
         if not self.recipe_file.is_file():
-            raise ConfigError(f"{self.path}: no run directory (it has no recipe.yaml); `seqdiff train` makes one")
+            raise ConfigError(
+                f"{self.path}: no run directory (it has no recipe.yaml); `seqdiff train` makes one, and "
+                f"{' and '.join(shipped_runs())} ship with seqdiff"
+            )
         try:
             values = yaml.safe_load(self.recipe_file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -32,6 +32,15 @@ def run_folder(run: str | Path) -> Path:
     return shipped if not Path(run).exists() and len(Path(run).parts) == 1 and shipped.is_dir() else Path(run)
 
 
+def shipped_runs() -> list[str]:
+    """The names of the models that ship with seqdiff.
+
+    >>> shipped_runs()
+    ['human-chr20', 'protein-demo']
+    """
+    return sorted(path.parent.name for path in (_PACKAGE / "pretrained").glob("*/recipe.yaml"))
+
+
 def cache_folder() -> Path:
     """Where encoded genomes and compiled kernels are kept: `$SEQDIFF_CACHE`, else the user's cache directory.
 

@@ -65,7 +65,7 @@ def test_foreign_letters_are_refused(model):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(ConfigError, match="no run directory"):
+    with pytest.raises(ConfigError, match=r"no run directory .* human-chr20 and protein-demo ship"):
         seqdiff.load(tmp_path)
 
 
