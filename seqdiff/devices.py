@@ -1,7 +1,10 @@
 """Where tensors are computed: a device by name, the number of threads, what a precision may be."""
 
+import contextlib
 import logging
+import os
 import platform
+from pathlib import Path
 
 import torch
 
@@ -27,6 +30,18 @@ def find(name: str = "auto") -> torch.device:
         reason = str(error).splitlines()[0].split(": ")[-1][:100]
         raise UsageError(f"--device {name}: not usable here ({reason}); use cpu, cuda, cuda:N or auto") from error
     return device
+
+
+def memory(device: torch.device) -> int | None:
+    """Bytes of memory that the device has, or this process may use of it; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    limits = []
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with contextlib.suppress(ValueError, OSError):  # of a container; "max" where it has none
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(limits, default=None)
 
 
 def make_deterministic(device: torch.device) -> None:

@@ -23,6 +23,7 @@ from seqdiff.errors import TrainingError
 from seqdiff.modalities import Opened
 from seqdiff.recipe import Recipe
 from seqdiff.streams import Streams, seed_of
+from seqdiff.train import memory
 from seqdiff.train import start as starting
 from seqdiff.train.distributed import Processes, processes
 from seqdiff.train.learner import Learner
@@ -56,6 +57,7 @@ def train(
         recipe = recipe.resolved()
         resuming = _may_start(recipe, folder, resume)
         start = None if resuming else starting.read(recipe)
+        memory.check(recipe, place)
         learner = Learner(recipe, place, start and start.weights)
         _try(learner, recipe, place)
         data = recipe.data.open()

@@ -1,0 +1,30 @@
+"""Whether the couplings of a family can be trained in the memory there is, asked before they take any.
+
+They grow with the square of the columns, and a process that takes more memory than there is gets killed by the system
+without a word.
+"""
+
+import torch
+
+from seqdiff import devices
+from seqdiff.errors import ConfigError
+from seqdiff.recipe import Recipe
+
+COPIES = {"adamw": 5, "muon": 4}
+"""Numbers kept for each weight, at least: itself, its gradient, its moving average, and one moment or two."""
+FLOAT = 4
+
+
+def check(recipe: Recipe, device: torch.device) -> None:
+    """Raises ConfigError for a pairwise network whose weights, and what training keeps of each, are too large."""
+    if recipe.denoiser.kind != "pairwise":
+        return
+    room, columns = devices.memory(device), recipe.data.context
+    weights = columns * (columns - 1) // 2 * recipe.data.alphabet.size**2
+    needed = weights * FLOAT * COPIES[recipe.training.optimizer]
+    if room is not None and needed > room:
+        raise ConfigError(
+            f"{columns:,} columns have {weights:,} couplings, to train which takes {needed / 1e9:,.0f} GB at least, "
+            f"and here are {room / 1e9:,.0f} GB: align a domain, of fewer columns, or choose another network, as with "
+            "--set 'denoiser={kind: convolution}' --set process.estimator=exact-count"
+        )
