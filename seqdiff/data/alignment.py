@@ -239,6 +239,11 @@ def _matrix(source: str, named: list[tuple[str, bytes]], query: int) -> tuple[Fo
             f"{shown(bytes_of(named[query][0]))} has {ours:,}. "
             "Align them first, as with MAFFT, hmmalign or jackhmmer -A"
         )
+    if not width:
+        raise DataError(
+            f"{source}: rows of several widths, all in lower case, are not aligned. Align them first, as with MAFFT; "
+            "or, if this is an a3m, write its columns in capital letters"
+        )
     inserted = _insertions(rows[query])
     if any(inserted):
         matched = [_with_insertions(row, inserted) for row in rows]

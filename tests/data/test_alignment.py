@@ -124,6 +124,7 @@ def test_a_name_that_counts_other_residues_is_doubted(tmp_path, caplog):
         (b">q\n----\n>b\nACDE\n", "the query 'q' has no letter"),
         (b">q\nACDE\n>q\nACDF\n", "has 2 different rows for the query 'q'"),
         (b">q\nACGTACGTACGT\n>b\nACGTACGTACGN\n", "is an alignment of nucleotides"),
+        (b">q\nacdef\n>b\nacd\n", "rows of several widths, all in lower case, are not aligned"),
         (b">\nACDE\n", "line 1: a record without a name"),
         (b"", "holds no sequence"),
         (b"# STOCKHOLM 1.0\n//\n", "holds no sequence"),
