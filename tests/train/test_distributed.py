@@ -5,10 +5,13 @@ import socket
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 from stories import tiny_recipe, write_genome
 
+from seqdiff import recipe
+from seqdiff.alphabet import PROTEIN
 from seqdiff.checkpoint import RunFolder
 from seqdiff.train.loop import train
 
@@ -25,12 +28,30 @@ def torchrun(processes, arguments):
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
 
-@pytest.mark.parametrize("micro", [None, 2])
-def test_two_processes_train_the_same_losses_as_one(tmp_path, micro):
-    recipe = tiny_recipe(write_genome(tmp_path / "genome.fa"), micro_batch_size=micro)
+def of_dna(folder):
+    return tiny_recipe(write_genome(folder / "genome.fa"))
+
+
+def of_proteins(folder):
+    """Rows of each bucket that two processes cannot share alike, in pieces of other sizes."""
+    rng = np.random.default_rng(0)
+    proteins = ["".join(rng.choice(list(PROTEIN.symbols), n)) for n in rng.integers(17, 41, 100)]
+    fasta = folder / "proteins.fa"
+    fasta.write_text("".join(f">p{i}\n{protein}\n" for i, protein in enumerate(proteins)))
+    data = {"kind": "protein", "fasta": str(fasta), "context": 40, "splits": {"valid": 0.1, "test": 0.1}}
+    made = tiny_recipe(fasta, micro_batch_size=2)
+    made = recipe.parse(made.model_dump(mode="json", by_alias=True) | {"data": data}, "tiny")
+    loader = made.data.open().loader(made.seed, made.training.batch_size)
+    assert {loader.rows(step) % 2 for step in range(1, made.training.steps)} == {0, 1}
+    return made
+
+
+@pytest.mark.parametrize("of", [of_dna, of_proteins])
+def test_two_processes_train_the_same_losses_as_one(tmp_path, of):
+    trained = of(tmp_path)
     file = tmp_path / "tiny.yaml"
-    file.write_text(recipe.to_yaml())
-    train(recipe, tmp_path / "one", quiet=True, device="cpu")
+    file.write_text(trained.to_yaml())
+    train(trained, tmp_path / "one", quiet=True, device="cpu")
     result = torchrun(2, ["train", str(file), "--out", str(tmp_path / "two"), "--device", "cpu"])
     assert result.returncode == 0, result.stderr
     one, two = (RunFolder(tmp_path / name).read_metrics() for name in ("one", "two"))
@@ -45,9 +66,8 @@ def test_two_processes_train_the_same_losses_as_one(tmp_path, micro):
 
 
 def test_an_error_is_one_message_from_every_rank_and_not_a_hang(tmp_path):
-    recipe = tiny_recipe(write_genome(tmp_path / "genome.fa"), batch_size=7)
     file = tmp_path / "tiny.yaml"
-    file.write_text(recipe.to_yaml())
+    file.write_text(tiny_recipe(write_genome(tmp_path / "genome.fa"), batch_size=7).to_yaml())
     result = torchrun(2, ["train", str(file), "--out", str(tmp_path / "run"), "--device", "cpu"])
     assert result.returncode != 0
     assert "cannot be shared by 2 processes" in result.stderr
