@@ -139,7 +139,7 @@ def unknown_contig(name: str, contigs: Mapping[str, int]) -> str:
     near = near or difflib.get_close_matches(name, list(contigs)[:10_000], n=1, cutoff=0.7)
     hint = f"; did you mean {shown(bytes_of(near[0]))}?" if near else "."
     known = ", ".join(list(contigs)[:8]) + (f" and {len(contigs) - 8:,} more" if len(contigs) > 8 else "")
-    return f"there is no contig {shown(bytes_of(name))}{hint} There are {known}"
+    return f"there is no contig {shown(bytes_of(name))}{hint} There {'is' if len(contigs) == 1 else 'are'} {known}"
 
 
 def merge(intervals: Iterable[Interval]) -> list[Interval]:

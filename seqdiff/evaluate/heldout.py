@@ -69,7 +69,7 @@ def units(examples: Examples, items: Integer[np.ndarray, "N"]) -> Int64[np.ndarr
 
 
 def described(examples: Examples, items: Integer[np.ndarray, "N"]) -> str:
-    """For people: `388 test windows of 512`, `263 test sequences of 7 to 512 in 203 clusters`."""
+    """For people: `388 test windows of 512`, `263 test sequences of 7 to 512, 203 of them unlike one another`."""
     sizes = examples.sizes[items]
     shortest, longest = int(sizes.min()), int(sizes.max())
     if shortest == longest:

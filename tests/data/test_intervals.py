@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from seqdiff.data.intervals import Interval, merge, parse_region, read_bed, spans, subtract
+from seqdiff.data.intervals import Interval, merge, parse_region, read_bed, spans, subtract, unknown_contig
 from seqdiff.errors import DataError
 
 CONTIGS = {"chr1": 5000, "chr2": 100, "HLA:A*01:01": 300, "chr1:7-9": 20, "empty": 0}
@@ -26,6 +26,10 @@ CONTIGS = {"chr1": 5000, "chr2": 100, "HLA:A*01:01": 300, "chr1:7-9": 20, "empty
 )
 def test_regions(text, interval):
     assert parse_region(text, CONTIGS) == interval
+
+
+def test_one_contig_alone():
+    assert unknown_contig("b", {"a": 12}) == "there is no contig 'b'. There is a"
 
 
 @pytest.mark.parametrize(
