@@ -347,7 +347,7 @@ class Model:
         if isinstance(length, int):
             return [length] * count
         if length is None and self.lengths is None:
-            raise UsageError(f"{self.recipe.name} was not trained on whole sequences: give --length")
+            raise UsageError(f"nothing tells how long sequences of {self.recipe.name} are: give --length")
         known, (low, high) = self.lengths or Lengths([]), length or (None, None)
         if self.lengths and length and not known.seen(low, high):
             logger.warning("no training sequence has %s to %s letters: all these lengths are equally likely", low, high)

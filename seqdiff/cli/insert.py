@@ -80,7 +80,12 @@ def asked(
         options.one_of("--insert-prior", prior, ("lengths", "uniform"))
     from seqdiff.inference.inserts import Insert
 
-    return [Insert.parse(text) for text in texts or ()]
+    inserts = [Insert.parse(text) for text in texts or ()]
+    if inserts and all(insert.shortest == insert.longest for insert in inserts):
+        for option in ("--insert-choose", "--insert-prior", "--insert-draws"):
+            if needs[option] is not None:
+                raise UsageError(f"{option}: every --insert says one length, so it would change nothing")
+    return inserts
 
 
 def compared(

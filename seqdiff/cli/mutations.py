@@ -31,6 +31,7 @@ class Request:
     fasta: str
     mutations: str | None
     saturate: str | None
+    clip: bool
     output: Path | None
     figure: Path | None
     method: str
@@ -50,11 +51,12 @@ class Request:
         self.separator()
         auto = self.method == "auto"
         for option, number, used in (
-            ("--orders", self.orders, self.method == "chain" or (auto and self.saturate is None)),
+            ("--orders", self.orders, self.saturate is None and (auto or self.method == "chain")),
             ("--draws", self.draws, self.method == "elbo" or (auto and self.saturate is None)),
         ):
             if number is not None and not used:
-                why = "single substitutions are" if auto else f"mutants are, by --method {self.method},"
+                single = self.saturate is not None and self.method != "elbo"
+                why = "single substitutions are" if single else f"mutants are, by --method {self.method},"
                 raise UsageError(f"{option}: {why} scored without it, so it would change nothing")
         if self.mutations == self.fasta == "-":
             raise UsageError("--mutations - --fasta -: only one of them can be stdin")
@@ -237,10 +239,10 @@ def _spans(request: Request) -> "tuple[Protein, list[tuple[int, int]]]":
     protein = read_protein(request.fasta, record=request.record, first=first)
     length = len(protein.sequence)
     if os.path.isfile(text) or text == "-":
-        spans = [(start, end) for _, start, end in merge(read_bed(text, {protein.name: length}))]
+        spans = [(start, end) for _, start, end in merge(read_bed(text, {protein.name: length}, clip=request.clip))]
     else:
         last = protein.first + length - 1
-        region = parse_region(text, {protein.name: last})
+        region = parse_region(text, {protein.name: last}, clip=request.clip)
         start = region.start - (protein.first - 1)
         whole = text == protein.name
         if start < 0 and not whole:

@@ -33,7 +33,11 @@ def command(
     ] = None,
     saturate: Annotated[
         str | None,
-        typer.Option("--saturate", help="Score every substitution of NAME:START-END (1-based), or of a BED file."),
+        typer.Option(
+            "--saturate",
+            help="Score every substitution of NAME:START-END (1-based, of a protein "
+            "from --first-residue), or of a BED file.",
+        ),
     ] = None,
     model: options.ModelRun = None,
     output: Annotated[
@@ -64,27 +68,28 @@ def command(
         ),
     ] = "auto",
     orders: Annotated[
-        int | None, typer.Option("--orders", min=2, help="Random orders of a chain rule, on each strand; default 4.")
+        int | None,
+        typer.Option("--orders", min=2, help="Random orders of a chain rule (DNA: on each strand); default 4."),
     ] = None,
     draws: Annotated[
         int | None,
         typer.Option("--draws", min=8, help="Random masks of a bound: more, smaller error; 16, of proteins 32."),
     ] = None,
     record: Annotated[
-        str | None, typer.Option("--record", help="With --mutations: which record of the FASTA is the wild type.")
+        str | None, typer.Option("--record", help="Of proteins: which record of the FASTA is the wild type.")
     ] = None,
     first_residue: Annotated[
-        int | None, typer.Option("--first-residue", help="The number of the protein's first residue; default 1.")
+        int | None, typer.Option("--first-residue", help="Of proteins: the number of the first residue; default 1.")
     ] = None,
     column: Annotated[
-        str | None, typer.Option("--column", help="Which column of --mutations has them; default: mutant.")
+        str | None, typer.Option("--column", help="With --mutations: which column has them; default: mutant.")
     ] = None,
     prefix: Annotated[
-        str | None, typer.Option("--prefix", help="With --mutations: goes before the names of the new columns.")
+        str | None, typer.Option("--prefix", help="Of proteins: goes before the names of the new columns.")
     ] = None,
-    clip: Annotated[bool, typer.Option("--clip", help="With --saturate: cut spans that run past a contig.")] = False,
+    clip: Annotated[bool, typer.Option("--clip", help="With --saturate: cut spans that run past the end.")] = False,
     figure: Annotated[
-        Path | None, typer.Option("--figure", help="With --saturate: also draw the span as a heat map, PNG.")
+        Path | None, typer.Option("--figure", help="Not with --vcf: also draw substitutions as a heat map, PNG.")
     ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -105,6 +110,7 @@ def command(
     A24del, A24_K26del, K23_A24insGS, A24delinsGS, A24dup or WT.
 
     Example: seqdiff variants --mutations assay.csv --fasta wt.fa --first-residue 24 --model runs/family -o scored.tsv
+
     Example: seqdiff variants --vcf calls.vcf.gz --fasta hg38.fa -o scored.vcf.gz
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
@@ -115,8 +121,9 @@ def command(
     results.require_own("--figure", figure, output, fasta, saturate, mutations)
     of_protein = {"--record": record, "--first-residue": first_residue, "--column": column, "--prefix": prefix}
     request = of_proteins.Request(
-        fasta, mutations, saturate, output, figure, method, orders, draws, check_ref, *of_protein.values(), seed, quiet
-    )
+        fasta, mutations, saturate, clip, output, figure, method, orders, draws, check_ref, *of_protein.values(), seed,
+        quiet,
+    )  # fmt: skip
     from seqdiff import model as models
 
     if mutations is not None:
@@ -126,7 +133,8 @@ def command(
         _of_dna(of_protein, method, output, haplotypes, False, orders, draws)
     loaded = models.load(model, device)
     if saturate is not None and not loaded.alphabet.complementary:
-        _only_with_a_table(column, clip)
+        if column is not None:
+            raise UsageError("--column: it changes nothing with --saturate of a protein")
         request.check()
         return of_proteins.saturate(loaded, request)
     kind = _of_dna(of_protein, method, output, haplotypes, saturate is not None, orders, draws)
@@ -197,19 +205,13 @@ def _of_dna(
     """Refuses what is for proteins; the kind of output."""
     for option, value in of_protein.items():
         if value is not None:
-            raise UsageError(f"{option}: it belongs to --mutations, of a protein")
+            raise UsageError(f"{option}: it is of proteins")
     options.one_of("--method", method, METHODS)
     kind = _kind(output, saturate or haplotypes)
     if haplotypes and kind == "vcf":
         raise UsageError(f"--haplotypes -o {output}: a haplotype is no line of a VCF; name the output .tsv")
     _used(method, saturate, orders, draws)
     return kind
-
-
-def _only_with_a_table(column: str | None, clip: bool) -> None:
-    for option, given in (("--column", column is not None), ("--clip", clip)):
-        if given:
-            raise UsageError(f"{option}: it changes nothing with --saturate of a protein")
 
 
 def _used(method: str, saturate: bool, orders: int | None, draws: int | None) -> None:

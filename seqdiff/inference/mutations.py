@@ -74,8 +74,9 @@ class MutationEffect(NamedTuple):
     method: Method | None = None
     """None for the wild type itself, whose llr is 0."""
     per_residue: float | None = None
-    """log p(mutant) / its length - log p(wild type) / its length, nats: of one length this is llr / length. Of the
-    whole protein; where it is longer than the context, of the window in which a change of length was scored."""
+    """log p(mutant) / its length - log p(wild type) / its length, nats: of one length this is llr / length. Of a
+    protein longer than the context, what lies outside the window of a change of length is taken to cost as much a
+    residue as what is in it."""
     reason: Reason | None = None
 
 
@@ -231,7 +232,9 @@ class MutantScorer:
         found = {}
         for mutant, *values in zip(mutants, *(values.tolist() for values in differences[:3]), strict=True):
             nats, per_letter, se = values
-            per_residue = nats / self.residues if self.in_columns else per_letter
+            grown = sum(len(change.alt) - len(change.ref) for change in mutant.changes)
+            inside = (end - start + grown) / max(1, len(self.landscape.tokens) + grown)
+            per_residue = nats / self.residues if self.in_columns else per_letter * inside
             found[mutant] = MutationEffect(nats, se, "elbo", per_residue)
         return found
 

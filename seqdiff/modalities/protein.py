@@ -102,7 +102,9 @@ class Protein(Config):
             entry = proteins.Registry.load()[self.proteins]
             fasta, clusters = entry.path, clusters or entry.clusters_path
         if fasta is None:
-            raise ConfigError("data.fasta: give a FASTA file of proteins: --set data.fasta=FILE")
+            raise ConfigError(
+                ("data.fasta: no file of proteins is named: train with --set data.fasta=FILE, import with --fasta FILE")
+            )
         proteome = Proteome.open(fasta.expanduser())
         _doubt(proteome)
         cluster = None if clusters is None else read_clusters(clusters.expanduser()).of(proteome)

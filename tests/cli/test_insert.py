@@ -135,6 +135,7 @@ def test_reads_keep_their_qualities(tmp_path):
         (["--insert", "3:0-2", "--insert-prior", "lengths"], "was not trained on whole sequences"),
         (["--insert", "3:0-2", "--insert-table", "alu.fa"], "--insert-table alu.fa: give it a file of its own"),
         (["--insert", "3:0-2", "--model", "family"], "is of a family, whose sequences all have 8 columns"),
+        (["--insert", "3:2", "--insert-draws", "32"], "--insert-draws: every --insert says one length"),
         (["--insert-draws", "32"], "--insert-draws: it is about lengths that --insert leaves open"),
         (["--insert-choose", "best"], "--insert-choose: it is about lengths"),
         (["--insert-prior", "uniform"], "--insert-prior: it is about lengths"),

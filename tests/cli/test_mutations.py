@@ -198,7 +198,7 @@ def test_the_wild_type_is_one_record_of_a_protein(wild):
         (["--mutations", "x.csv", "--draws", "10"], "--draws 10: a multiple of 4, like 8"),
         (["--mutations", "-", "--fasta", "-"], "only one of them can be stdin"),
         (["--mutations", "x.csv", "--figure", "x.pdf"], "a file that ends in .png"),
-        (["--vcf", "x.vcf", "--first-residue", "2"], "--first-residue: it belongs to --mutations"),
+        (["--vcf", "x.vcf", "--first-residue", "2"], "--first-residue: it is of proteins"),
         (["--vcf", "x.vcf", "--method", "masked-marginal"], "choose one of auto, marginal, chain, elbo"),
         (["--saturate", "BLAT_ECOLX/24-66", "--column", "x"], "--column: it changes nothing with --saturate"),
         (["--saturate", "BLAT_ECOLX/24-66:30-40", "--orders", "4"], "--orders: single substitutions are"),

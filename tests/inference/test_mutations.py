@@ -221,6 +221,19 @@ def test_a_protein_longer_than_the_context_is_read_around_its_sites(hollow):
         assert abs(effects[i].llr - value) < 4 * effects[i].se + 1e-6
 
 
+def test_the_cost_of_a_residue_is_of_the_whole_protein_whatever_was_looked_at():
+    """Of letters with costs of their own, a window of a repeat says what the rest of it costs."""
+    protein = Protein("repeat", "ACDE" * 50)
+    shares = [0.1, 0.2, 0.3, 0.4]
+    mutants = [of_sequence(protein.sequence[:100] + "A" * 8 + protein.sequence[100:], protein)]
+    network = Constant(shares)
+    network.hollow = True  # so that the bounds have no error
+    found = list(scorer(network, protein, FOUR, context=72).effects(mutants))
+    wild = 50 * np.log(shares).sum()
+    whole = (wild + 8 * np.log(shares[0])) / 208 - wild / 200
+    assert found[0].per_residue == pytest.approx(whole, rel=1e-4)
+
+
 def test_what_a_method_or_a_family_cannot_score_says_why():
     deletion, single = of_sequence("ACD", WILD), of_sequence("CCDA", WILD)
     for method in set(METHODS) - {"auto", "elbo"}:
