@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from seqdiff import __version__, devices
+from seqdiff import __version__, devices, resources
 from seqdiff.alphabet import Alphabet
 from seqdiff.checkpoint import RunFolder
 from seqdiff.data.fasta import Record
@@ -174,7 +174,7 @@ def save(folder: RunFolder, reader: Reader, target: Target) -> None:
 
 def load(run: str | Path, device: str = "auto") -> Predictor:
     """The predictor in a run directory. Raises ConfigError for a run that was not fine-tuned."""
-    folder = RunFolder(run)
+    folder = RunFolder(resources.run_folder(run))
     recipe = folder.read_recipe()
     tensors, metadata = folder.read_tensors()
     if HEADER not in metadata:

@@ -157,6 +157,7 @@ def test_predict_refuses_what_makes_no_sense(tuned, files, tmp_path):
     assert "give --fasta FILE or --csv FILE" in fails(*ask, "--fasta", "a", "--csv", "b")
     assert "--label-column: it is for --csv" in fails(*ask, "--fasta", "a", "--label-column", "b")
     assert "predicts no labels" in fails("predict", "--model", files / "base", "--fasta", "a")
+    assert "predicts no labels" in fails("predict", "--model", "protein-demo", "--fasta", "a")
     (tmp_path / "x.fa").write_text(">p\nMKVE\n")
     assert "'E' at position 4" in fails(*ask, "--fasta", tmp_path / "x.fa", code=1)
     (tmp_path / "x.csv").write_text("sequence,label\nACGT,neither\n")
