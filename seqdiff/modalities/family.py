@@ -5,6 +5,7 @@ alignment -> columns of the query -> neighbours at 80 % identity -> weights; gro
 
 import hashlib
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -90,9 +91,11 @@ class Family(Config):
             )  # fmt: skip
         rows, query = alignment.rows[kept], int(kept[: alignment.query].sum())
         threads = torch.get_num_threads()
+        progress = None
         if len(rows) > MANY:
             log.info("%s: comparing all pairs of %s sequences", alignment.path, f"{len(rows):,}")
-        found = relatives(rows, PROTEIN.size, self.identity, threads=threads)
+            progress = _Compared(len(rows))
+        found = relatives(rows, PROTEIN.size, self.identity, threads=threads, progress=progress)
         columns = rows.shape[1]
         log.info(
             "%s: %s, %s sequences over the %s columns of %s; Neff %s at %.0f %% identity, %.2f a column%s",
@@ -259,6 +262,26 @@ def _hold_out(
         parts.append(np.flatnonzero(np.isin(groups, chosen)) if enough else np.empty(0, np.int64))
         order = order[~np.isin(order, chosen)]
     return parts[0], parts[1]
+
+
+class _Compared:
+    """Says from time to time how many pairs of rows have been compared, and how long the others will take."""
+
+    EVERY = 20.0
+    """Seconds."""
+
+    def __init__(self, rows: int):
+        self._rows, self._began = rows, time.monotonic()
+        self._said = self._began
+
+    def __call__(self, done: int) -> None:
+        """`done` rows have been compared with all later ones."""
+        now = time.monotonic()
+        if now - self._said >= self.EVERY:
+            self._said = now
+            share = 1 - ((self._rows - done) / self._rows) ** 2
+            left = (now - self._began) * (1 - share) / share
+            log.info("compared %.0f %% of the pairs, about %s s left", 100 * share, f"{left:,.0f}")
 
 
 @lru_cache(maxsize=1)

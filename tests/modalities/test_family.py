@@ -9,7 +9,7 @@ import pytest
 from seqdiff.alphabet import ALIGNED
 from seqdiff.data.identity import relatives
 from seqdiff.errors import ConfigError, DataError
-from seqdiff.modalities import Family, Opened
+from seqdiff.modalities import Family, Opened, family
 
 LETTERS = ALIGNED.symbols[:20]
 
@@ -92,6 +92,15 @@ def test_sequences_of_many_gaps_are_left_out_and_counted(write, caplog):
 def test_a_poor_family_is_said_to_be_one(write, caplog):
     Family(alignment=write(descendants(ancestors=12))).open()
     assert "fewer effective sequences (12) than columns (60)" in caplog.text
+
+
+def test_a_long_comparison_says_how_far_it_is(write, caplog, monkeypatch):
+    monkeypatch.setattr(family, "MANY", 10)
+    monkeypatch.setattr(family._Compared, "EVERY", 0.0)
+    caplog.set_level(logging.INFO, "seqdiff")
+    Family(alignment=write(descendants())).open()
+    assert "comparing all pairs of 120 sequences" in caplog.text
+    assert "compared 100 % of the pairs, about 0 s left" in caplog.text
 
 
 def test_the_checksum_is_of_rows_and_splits(write):
