@@ -1,6 +1,8 @@
 """seqdiff train"""
 
 import json
+import logging
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +52,8 @@ def command(
     Example: seqdiff train hg38 --set data.fasta=hg38.fa --out runs/hg38
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
+    if os.environ.get("RANK", "0") != "0":  # of torchrun's processes the first one speaks for all, but for errors
+        logging.getLogger("seqdiff").setLevel(logging.ERROR)
     from seqdiff import recipe as recipes
     from seqdiff import resources
     from seqdiff.train import loop

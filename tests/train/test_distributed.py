@@ -54,6 +54,7 @@ def test_two_processes_train_the_same_losses_as_one(tmp_path, of):
     train(trained, tmp_path / "one", quiet=True, device="cpu")
     result = torchrun(2, ["train", str(file), "--out", str(tmp_path / "two"), "--device", "cpu"])
     assert result.returncode == 0, result.stderr
+    assert result.stderr.count("the model is in") == 1
     one, two = (RunFolder(tmp_path / name).read_metrics() for name in ("one", "two"))
     assert [row["step"] for row in one] == [row["step"] for row in two]
     for a, b in zip(one, two):
