@@ -54,7 +54,7 @@ class Probe(Config):
     """None: words and up to 20 different whole numbers are classes, other numbers a quantity."""
     folds: int = Field(5, ge=2)
     kmers: tuple[int, ...] | None = None
-    """The k to choose from; None: 2 to 6 for DNA, 1 to 3 for proteins."""
+    """The k to choose from; None: 2 to 6 for DNA, 1 to 3 for proteins, and for text those of at most 65,536 kinds."""
     resamples: int = Field(1000, ge=100)
     seed: int = 0
 
@@ -148,13 +148,20 @@ class Probe(Config):
         self, texts: Sequence[bytes], target: np.ndarray, splits: Sequence[Fold], task: Task, alphabet: Alphabet
     ) -> tuple[int, Features, Choice]:
         best: tuple[int, Features, Choice] | None = None
-        for k in self.kmers or ((2, 3, 4, 5, 6) if alphabet.size == 4 else (1, 2, 3)):
+        for k in self.kmers or _lengths(alphabet):
             features = frequencies(texts, alphabet, k)
             choice = choose(features, target, splits, task)
             if best is None or choice.loss < best[2].loss:
                 best = k, features, choice
         assert best is not None
         return best
+
+
+def _lengths(alphabet: Alphabet) -> tuple[int, ...]:
+    """The k of k-mers that are tried."""
+    if alphabet.size == 4:
+        return (2, 3, 4, 5, 6)
+    return (1, *(k for k in (2, 3) if alphabet.size**k <= 1 << 16))
 
 
 def _embeddings(

@@ -8,8 +8,10 @@ import pytest
 from questions import keeps_the_contract
 
 from seqdiff.alphabet import DNA, PROTEIN
+from seqdiff.data.characters import BYTES
 from seqdiff.errors import DataError
 from seqdiff.evaluate import Probe
+from seqdiff.evaluate.probe import _lengths
 
 SIZE = 240
 
@@ -124,6 +126,7 @@ def test_development_rows_choose_in_place_of_folds(ask, tmp_path):
 
     dev = write(tmp_path / "dev.csv", label, count=100, seed=5)
     summary = ask(Knows(place_of_g), label, dev=dev).summary
+    assert summary["shared"]["test in dev"] == 0
     assert summary["chosen"]["on"] == "development rows"
     assert summary["rows"] == {"train": SIZE, "test": SIZE, "dev": 100}
     # The rows that chose are not learned from: with labels turned round they choose a weaker fit, and it still is one.
@@ -201,3 +204,8 @@ def test_it_keeps_the_contract(tmp_path):
     train, test = (write(tmp_path / f"{seed}.csv", lambda t: int(share_of_gc(t) > 0.5), seed=seed) for seed in (1, 2))
     settings = {"train": train, "test": test, "kmers": (1,), "resamples": 100, "folds": 2}
     keeps_the_contract("probe", settings, Knows(place_of_g), None, tmp_path)
+
+
+def test_kmers_that_are_tried_stay_few_for_text():
+    assert (_lengths(DNA), _lengths(PROTEIN)) == ((2, 3, 4, 5, 6), (1, 2, 3))
+    assert _lengths(BYTES) == (1, 2)
