@@ -72,11 +72,12 @@ def described(examples: Examples, items: Integer[np.ndarray, "N"]) -> str:
     """For people: `388 test windows of 512`, `263 test sequences of 7 to 512, 203 of them unlike one another`."""
     sizes = examples.sizes[items]
     shortest, longest = int(sizes.min()), int(sizes.max())
-    if shortest == longest:
+    if not hasattr(examples, "unit"):
         return f"{len(items):,} test windows of {longest:,}"
     groups = len(np.unique(units(examples, items)))
     unit = f", {groups:,} of them unlike one another" if groups < len(items) else ""
-    return f"{len(items):,} test sequences of {shortest:,} to {longest:,}{unit}"
+    span = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
+    return f"{len(items):,} test sequences of {span}{unit}"
 
 
 def names(tokens: Integer[np.ndarray, "N L"], pad: int) -> list[int]:

@@ -5,7 +5,8 @@ import pytest
 import torch
 from oracles import MarkovChain
 
-from seqdiff.alphabet import PROTEIN
+from seqdiff.alphabet import ALIGNED, PROTEIN
+from seqdiff.data.rows import Rows
 from seqdiff.diffusion.samplers import Exact
 from seqdiff.evaluate import Calibration, Likelihood, Recovery, Samplers, heldout
 from seqdiff.evaluate.likelihood import masked_tokens
@@ -135,3 +136,9 @@ def test_samplers_fill_gaps_of_sequences_that_have_room(chain, data):
     assert summary["piece_length"] == 20
     assert summary["gaps"] == 20
     assert abs(summary["samplers"][0]["lost"]["value"]) < 4 * summary["samplers"][0]["lost"]["se"] + 0.1
+
+
+def test_rows_of_one_length_are_sequences_not_windows():
+    tokens = np.zeros((6, 4), np.uint8)
+    rows = Rows(tokens, np.ones(6), np.array([0, 0, 1, 2, 2, 2]), ALIGNED)
+    assert heldout.described(rows, np.arange(6)) == "6 test sequences of 4, 3 of them unlike one another"
