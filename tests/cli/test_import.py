@@ -133,5 +133,7 @@ def test_an_imported_protein_model_has_no_data_of_its_own(tmp_path):
     imported, out = tmp_path / "esm2", tmp_path / "x"
     run("import", "esm2", public.path("esm2"), "--out", imported)
     train = ["train", imported / "recipe.yaml", "--out", out, "--device", "cpu"]
-    assert "data.fasta: give a FASTA" in run(*train, code=2).stderr
+    said = "no file of proteins is named: train with --set data.fasta=FILE, import with --fasta FILE"
+    assert said in run(*train, code=2).stderr
+    assert said in run("evaluate", imported, "likelihood", code=2).stderr
     assert not out.exists()
