@@ -90,8 +90,9 @@ def command(
         rows = {"mean": size.records, "window": size.windows, "residue": size.letters}[per]
         records = found if of_text else read_records(found, duplicates=duplicates)
         about = _about(
-            loaded, resources.run_folder(model or models.SHIPPED), per=per, strand=strand, window=window, stride=stride
-        )
+            loaded, resources.run_folder(model or models.SHIPPED), per=per, window=window, stride=stride,
+            strand=strand if loaded.alphabet.complementary else None,
+        )  # fmt: skip
         unit = loaded.alphabet.unit
         with (
             options.progress("embed", unit, quiet, size.letters or None) as advance,

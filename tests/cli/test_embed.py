@@ -127,6 +127,7 @@ def test_proteins_by_the_model_that_ships_by_name(tmp_path, monkeypatch):
     assert found["known"].tolist() == [20, 2]
     about = json.loads(str(found["metadata"]))
     assert (about["model"], about["alphabet"]) == ("protein-demo", "protein")
+    assert "strand" not in about
     assert np.isfinite(found["embeddings"]).all()
     ask = ("--model", "protein-demo", "--fasta", tmp_path / "p.fa", "--strand", "forward", "-o", tmp_path / "f.npz")
     assert "protein has no other one" in refused(*ask)
