@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from seqdiff.alphabet import PROTEIN, Alphabet
+from seqdiff.alphabet import ALIGNED, PROTEIN, Alphabet
 from seqdiff.data.output import Output
 from seqdiff.data.source import BLANKS, Source, bytes_of, name_of, shown, split_lines, text_of
 from seqdiff.errors import DataError
@@ -283,8 +283,10 @@ def accepted(record: Record, alphabet: Alphabet, path: str | Path) -> Record:
 
     >>> accepted(Record("a", "a", b"MEEPQ*"), PROTEIN, "p.fa").sequence
     b'MEEPQ'
+    >>> accepted(Record("a", "a", b"ME-PQ*"), ALIGNED, "p.fa").sequence
+    b'ME-PQ'
     """
-    if alphabet.name == PROTEIN.name and record.sequence.endswith(b"*"):
+    if alphabet.name in (PROTEIN.name, ALIGNED.name) and record.sequence.endswith(b"*"):
         letters = record.sequence.rstrip(b"*")
         quality = record.quality and record.quality[: len(letters)]
         record = replace(record, sequence=letters, quality=quality)
