@@ -87,3 +87,10 @@ def test_the_same_sequence_on_either_strand_in_either_case():
     assert identity(b"ACCG", DNA) == identity(b"cggt", DNA) != identity(b"GCCA", DNA)
     assert identity(b"RA", DNA) == identity(b"NA", DNA)
     assert identity(b"mkv", PROTEIN) == b"MKV"
+
+
+def test_dna_for_a_model_of_proteins_is_pointed_out(tmp_path, caplog):
+    read_labelled(write(tmp_path / "p.csv", "sequence,label\nMKVLAW,1\nMSTNPK,0\n"), PROTEIN)
+    assert not caplog.records
+    read_labelled(write(tmp_path / "d.csv", "sequence,label\nACGTNA,1\nGGTCAT,0\n"), PROTEIN)
+    assert "is this DNA?" in caplog.text
