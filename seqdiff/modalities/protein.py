@@ -103,7 +103,7 @@ class Protein(Config):
             fasta, clusters = entry.path, clusters or entry.clusters_path
         if fasta is None:
             raise ConfigError(
-                ("data.fasta: no file of proteins is named: train with --set data.fasta=FILE, import with --fasta FILE")
+                "data.fasta: no file of proteins is named: train with --set data.fasta=FILE, import with --fasta FILE"
             )
         proteome = Proteome.open(fasta.expanduser())
         _doubt(proteome)
