@@ -414,9 +414,9 @@ def load(run: str | Path | None = None, device: str = "auto") -> Model:
     provenance = folder.read_weights(denoiser)
     if run is None:
         logger.info(
-            "using the model that ships with seqdiff: %s (%s), trained on %s; it is for trying things out, not for "
+            "using the model that ships with seqdiff, %s: %s (%s), trained on %s; it is for trying things out, not for "
             "science: give your own with --model RUN",
-            recipe.name, provenance.written_by, provenance.data,
+            SHIPPED.name, recipe.name, provenance.written_by, provenance.data,
         )  # fmt: skip
     return Model(denoiser, recipe, provenance, devices.find(device))
 

@@ -32,7 +32,7 @@ Reason = Literal[
     "too_long",
 ]
 """Why there is no score. `sequence_differs`: the mutated sequence is not what the mutations give. `indel`: a family
-has no place for it. `other_method`: the method asked for is not for this class of mutation."""
+has no column for what is put in. `other_method`: the method asked for is not for this class of mutation."""
 
 DOUBTS: tuple[Reason, ...] = ("ref_mismatch", "outside_the_protein", "sequence_differs")
 """Reasons to doubt that the mutations are of this wild type, or numbered like it."""

@@ -33,6 +33,7 @@ from seqdiff.streams import Streams
 
 AT_ONCE = 1 << 14
 """Mutants that are planned together, ..."""
+GAP = "-"
 CONTEXTS_AT_ONCE = 1 << 15
 """... unless they have more contexts than so many."""
 BOUNDS_AT_ONCE = 64
@@ -150,11 +151,14 @@ class MutantScorer:
         chosen = self.settings.method
         if not mutant.changes:
             return MutationEffect(0.0, 0.0, None, 0.0), (), ""
-        if not mutant.same_length:
+        alternates = [change.alt for change in mutant.changes]
+        if self.in_columns and GAP in self.alphabet.symbols:  # what is left out of a family is a gap in its column
+            alternates = [change.alt or GAP.encode() * len(change.ref) for change in mutant.changes]
+        if any(len(alt) != len(change.ref) for alt, change in zip(alternates, mutant.changes, strict=True)):
             if self.in_columns:
                 return MutationEffect(reason="indel"), (), ""
             return (None, (), "elbo") if chosen in ("auto", "elbo") else (MutationEffect(reason="other_method"), (), "")
-        letters = self.alphabet.encode(b"".join(change.alt for change in mutant.changes)).tolist()
+        letters = self.alphabet.encode(b"".join(alternates)).tolist()
         places = [self.place[i] for change in mutant.changes for i in range(change.start, change.end)]
         if min(places) < 0:
             return MutationEffect(reason="outside_the_alignment"), (), ""
@@ -256,7 +260,7 @@ class MutantScorer:
     def _changed(self, mutant: Mutant, sites: Sites, start: int, end: int) -> torch.Tensor:
         """The mutant's letters in place of the wild type's from `start` to `end`."""
         tokens = self.landscape.tokens
-        if mutant.same_length:
+        if mutant.same_length or self.in_columns:
             changed = tokens.clone()
             for place, token in sites:
                 changed[place] = token

@@ -252,11 +252,22 @@ def test_a_family_knows_the_columns_of_its_query_alone(wild, monkeypatch):
     network, log = constant(ALIGNED)
     model = family_model(network, WILD[5:30], first=29)
     monkeypatch.setattr(models, "load", lambda run, device: model)
-    text = "mutant\nH24A\nV29A\nV29A:K30R\nV29A:H24A\nV29del\n"
-    assert "with --first-residue 24 all 5 fit" in run("--mutations", "-", code=1, stdin=text).stderr
+    text = "mutant\nH24A\nV29A\nV29A:K30R\nV29A:H24A\nV29del\nV29_K30del:K32A\nV29_K30insA\nV29delinsAA\n"
+    assert "with --first-residue 24 all 8 fit" in run("--mutations", "-", code=1, stdin=text).stderr
     result = run("--mutations", "-", "--first-residue", "24", stdin=text)
     rows = table(result.stdout)
-    assert [row["reason"] for row in rows] == ["outside_the_alignment", "", "", "outside_the_alignment", "indel"]
+    assert [row["reason"] for row in rows] == [
+        "outside_the_alignment",
+        "",
+        "",
+        "outside_the_alignment",
+        "",
+        "",
+        *["indel"] * 2,
+    ]
+    assert float(rows[4]["llr"]) == pytest.approx(log["-"] - log["V"], abs=1e-5)  # a gap is a letter of its column
+    both = 2 * log["-"] + log["A"] - log["V"] - 2 * log["K"]
+    assert float(rows[5]["llr"]) == pytest.approx(both, abs=1e-5)
     assert float(rows[1]["llr"]) == pytest.approx(log["A"] - log["V"], abs=1e-5)
     assert float(rows[2]["llr"]) == pytest.approx(log["A"] - log["V"] + log["R"] - log["K"], abs=1e-5)
     assert "25 of 43 residues of BLAT_ECOLX/24-66 stand in the 25 columns of the family of query" in result.stderr
