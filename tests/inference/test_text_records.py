@@ -1,6 +1,7 @@
 """Text as records and back: blanks are filled, all else comes back byte for byte."""
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def filled(part, letter=b"a"):
 @pytest.mark.parametrize("mode", ["stream", "documents"])
 @given(text=st.text(st.sampled_from("ab_é𝄞{}?\r\n " + UNKNOWN), max_size=40))
 def test_all_but_blanks_comes_back_byte_for_byte(alphabet, mode, text):
-    text = text.replace("{{?", "{?")
+    text = re.sub(r"\{\{+\?", "{?", text)
     parts = marked(text.encode(), "x", alphabet, mode, "both")
     expected, run = "", 0
     for letter in text + "\0":
