@@ -3,44 +3,24 @@
 a FASTA file -> Proteome -> without duplicates -> by the hash of a sequence, or of its cluster -> Sequences
 """
 
-import hashlib
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, Int, Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 from pydantic import Field, model_validator
 
 from seqdiff.alphabet import PROTEIN, Alphabet
 from seqdiff.config import Config
 from seqdiff.data import proteins
-from seqdiff.data.buckets import Buckets
 from seqdiff.data.clusters import read_clusters
-from seqdiff.data.lengths import counted
 from seqdiff.data.proteome import Proteome
-from seqdiff.data.sequences import Sequences
 from seqdiff.errors import ConfigError, DataError
+from seqdiff.modalities.whole import SPLITS, Shares, Whole, held_out
 
 log = logging.getLogger("seqdiff")
-
-SPLITS = ("train", "valid", "test")
-
-
-class Shares(Config):
-    """What is held out, in shares of the sequences, or of the clusters."""
-
-    valid: float = Field(0.05, gt=0, lt=1)
-    test: float = Field(0.05, gt=0, lt=1)
-
-    @model_validator(mode="after")
-    def _some_left(self) -> "Shares":
-        if self.valid + self.test >= 1:
-            raise ValueError("shares leave something to train on: valid + test < 1")
-        return self
 
 
 class Protein(Config):
@@ -120,37 +100,15 @@ class Protein(Config):
 
 
 @dataclass(frozen=True)
-class ProteinData:
+class ProteinData(Whole):
     """An opened `Protein` (see `seqdiff.modalities.opened`)."""
 
     config: Protein
-    proteome: Proteome
-    places: UInt8[np.ndarray, "N"]
-    """Of each record, its place in `SPLITS`, or beyond them where it is left out."""
-    cluster: Int64[np.ndarray, "N"] | None
-
-    def records(self, split: str) -> Int64[np.ndarray, "R"]:
-        """The records of a split, in the order of the file."""
-        return np.flatnonzero(self.places == SPLITS.index(split))
-
-    @cached_property
-    def train(self) -> Sequences:
-        return self._sequences("train")
-
-    @cached_property
-    def valid(self) -> Sequences:
-        return self._sequences("valid")
-
-    @cached_property
-    def test(self) -> Sequences:
-        return self._sequences("test")
+    collection: Proteome
 
     @property
-    def checksum(self) -> str:
-        """Of the sequences and of what is held out: another one means other data."""
-        digest = hashlib.blake2b(self.proteome.checksum.encode(), digest_size=16)
-        digest.update(self.places)
-        return digest.hexdigest()
+    def proteome(self) -> Proteome:
+        return self.collection
 
     @property
     def source(self) -> str:
@@ -160,39 +118,13 @@ class ProteinData:
 
     @property
     def contents(self) -> str:
-        train, context = self.records("train"), self.config.context
-        lengths = self.proteome.lengths_of(train)
-        longer = int((lengths > context).sum())
-        cropped = f" ({longer:,} longer than the context of {context:,}: cropped at random)" if longer else ""
-        held_out = "by sequence" if self.cluster is None else "by clusters"
+        by = "by sequence" if self.cluster is None else "by clusters"
         return (
-            f"{len(train):,} proteins of {lengths.sum():,} residues{cropped}; {len(self.records('valid')):,} "
-            f"for validation and {len(self.records('test')):,} for test, held out {held_out},"
+            f"{self.amount('proteins')}; {len(self.records('valid')):,} for validation and "
+            f"{len(self.records('test')):,} for test, held out {by},"
         )
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """How many proteins of each length there are to train on."""
-        return {"lengths": counted(self.proteome.lengths_of(self.records("train")))}
-
-    @property
-    def both_strands(self) -> bool:
-        return False
-
-    def loader(self, seed: int, batch_size: int) -> Buckets:
-        records = self.records("train")
-        return Buckets(self.proteome, records, self.config.context, batch_size, seed, self._weights(records))
-
-    def text(self, split: str) -> Iterator[UInt8[np.ndarray, "_"]]:
-        for record in self.records(split):
-            yield self.proteome.tokens(int(record))
-
-    def _sequences(self, split: str) -> Sequences:
-        records = self.records(split)
-        cluster = None if self.cluster is None else self.cluster[records]
-        return Sequences(self.proteome, records, self.config.context, cluster)
-
-    def _weights(self, records: Int[np.ndarray, "R"]) -> Float64[np.ndarray, "R"] | None:
+    def weights(self, records: Int64[np.ndarray, "R"]) -> Float64[np.ndarray, "R"] | None:
         """How often each is shown, in proportion; None where all are alike."""
         balance, power = self.config.balance, self.config.balance_power
         if balance is None:
@@ -214,25 +146,15 @@ class ProteinData:
 
 def _places(config: Protein, proteome: Proteome, cluster: Int64[np.ndarray, "N"] | None) -> UInt8[np.ndarray, "N"]:
     """Which split each record is in; 3 where it is left out, and says how many those are."""
-    lengths, known = proteome.lengths, proteome.known
-    shares = config.splits
-    key = proteome.keys("sequence") if cluster is None else cluster
-    point = key.astype(np.uint64) / 2.0**64
-    places = np.where(point < shares.test, 2, np.where(point < shares.test + shares.valid, 1, 0)).astype(np.uint8)
-    left: list[tuple[str, np.ndarray]] = [
+    lengths = proteome.lengths
+    left = (
         ("empty", lengths == 0),
-        ("without a known residue", known == 0),
+        ("without a known residue", proteome.known == 0),
         (f"shorter than data.min_length ({config.min_length})", lengths < config.min_length),
         ("that came before, letter for letter", proteome.repeated()),
-    ]
-    said = []
-    for why, which in left:
-        which = which & (places < len(SPLITS))
-        places[which] = len(SPLITS)
-        if number := int(which.sum()):
-            said.append(f"{number:,} {why}")
-    if said:
-        log.info("%s: of %s proteins, left out %s", proteome.path, f"{len(proteome):,}", ", ".join(said))
+    )
+    keys = proteome.keys("sequence") if cluster is None else cluster
+    places = held_out(config.splits, keys, left, proteome, "proteins")
     if cluster is None:
         log.info("%s: what is held out may resemble what is trained on; with clusters (--clusters) it does not",
                  proteome.path)  # fmt: skip

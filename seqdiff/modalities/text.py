@@ -9,40 +9,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from jaxtyping import Int64, Integer, UInt8
+from jaxtyping import Integer, UInt8
 from pydantic import Field, model_validator
 
 from seqdiff.config import Config
-from seqdiff.data import characters, documents, lengths, text
-from seqdiff.data.buckets import Buckets
+from seqdiff.data import characters, documents, text
 from seqdiff.data.characters import BYTES, TEXT8, UNREAD, Characters
 from seqdiff.data.documents import Documents
 from seqdiff.data.passages import PassageLoader, Passages
-from seqdiff.data.sequences import Sequences
 from seqdiff.data.text import RunningText
 from seqdiff.errors import ConfigError, DataError
+from seqdiff.modalities.whole import SPLITS, Shares, Whole, held_out
 
 log = logging.getLogger("seqdiff")
 
 PIECE = 2**23
 """Longest piece of a text that is handed out at once, in characters."""
-SPLITS = ("train", "valid", "test")
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Shares(Config):
-    """What is held out. Of running text the end: validation, then test, as text8's 90M, 5M and 5M. Of documents those
-    that their letters choose, so that adding others moves none."""
-
-    valid: Share = 0.05
-    test: Share = 0.05
-
-    @model_validator(mode="after")
-    def _something_is_left(self) -> "Shares":
-        if self.valid + self.test >= 1:
-            raise ValueError("leave something to train on: valid + test < 1")
-        return self
 
 
 class Text(Config):
@@ -207,92 +189,35 @@ class RunningData:
 
 
 @dataclass(frozen=True)
-class DocumentData:
-    """Opened documents (see `Opened`): whole ones, padded, by split."""
+class DocumentData(Whole):
+    """Opened documents (see `Opened`)."""
 
     config: Text
-    documents: Documents
-    places: UInt8[np.ndarray, "N"]
-    """Of each document, its place in `SPLITS`, or beyond them where it is left out."""
-
-    def records(self, split: str) -> Int64[np.ndarray, "R"]:
-        """The documents of a split, in the order of the file."""
-        return np.flatnonzero(self.places == SPLITS.index(split))
-
-    @cached_property
-    def train(self) -> Sequences:
-        return self._sequences("train")
-
-    @cached_property
-    def valid(self) -> Sequences:
-        return self._sequences("valid")
-
-    @cached_property
-    def test(self) -> Sequences:
-        return self._sequences("test")
+    collection: Documents
 
     @property
     def size(self) -> tuple[int, int]:
         """Characters, and how many of them are unknown."""
-        total = int(self.documents.lengths.sum())
-        return total, total - int(self.documents.known.sum())
-
-    @property
-    def checksum(self) -> str:
-        """Of the documents and of what is held out: another one means other data."""
-        digest = hashlib.blake2b(self.documents.checksum.encode(), digest_size=16)
-        digest.update(self.places)
-        return digest.hexdigest()
+        total = int(self.collection.lengths.sum())
+        return total, total - int(self.collection.known.sum())
 
     @property
     def source(self) -> str:
         """For people: which file, how many documents, in which symbols."""
         alphabet, column = self.config.alphabet, self.config.column
         where = f" ({column})" if column else ""
-        total = f"{len(self.documents):,} documents of {self.size[0]:,} {alphabet.unit}s of {alphabet.size}"
-        return f"{self.documents.path.name}{where}, {total} ({alphabet.name})"
+        total = f"{len(self.collection):,} documents of {self.size[0]:,} {alphabet.unit}s of {alphabet.size}"
+        return f"{self.collection.path.name}{where}, {total} ({alphabet.name})"
 
     @property
     def contents(self) -> str:
-        train = self.documents.lengths[self.records("train")]
-        longer, context = int((train > self.config.context).sum()), self.config.context
-        cropped = f" ({longer:,} longer than the context of {context:,}: cropped at random)" if longer else ""
-        return f"{len(train):,} documents of {train.sum():,} {self.config.alphabet.unit}s{cropped}"
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """How many documents of each length there are to train on."""
-        return {"lengths": lengths.counted(self.documents.lengths[self.records("train")])}
-
-    @property
-    def both_strands(self) -> bool:
-        return False
-
-    def loader(self, seed: int, batch_size: int) -> Buckets:
-        return Buckets(self.documents, self.records("train"), self.config.context, batch_size, seed)
-
-    def text(self, split: str) -> Iterator[Integer[np.ndarray, "_"]]:
-        for record in self.records(split):
-            yield self.documents.tokens(int(record))
-
-    def _sequences(self, split: str) -> Sequences:
-        return Sequences(self.documents, self.records(split), self.config.context)
+        return self.amount("documents")
 
 
 def _places(shares: Shares, opened: Documents) -> UInt8[np.ndarray, "N"]:
     """Which split each document is in; 3 where it is left out, and says how many those are."""
-    point = opened.keys("sequence").astype(np.uint64) / 2.0**64
-    places = np.where(point < shares.test, 2, np.where(point < shares.test + shares.valid, 1, 0)).astype(np.uint8)
-    left = {
-        "without a known character": opened.known == 0,
-        "that came before, letter for letter": opened.repeated(),
-    }
-    said = []
-    for why, which in left.items():
-        which = which & (places < len(SPLITS))
-        places[which] = len(SPLITS)
-        if number := int(which.sum()):
-            said.append(f"{number:,} {why}")
-    if said:
-        log.info("%s: of %s documents, left out %s", opened.path, f"{len(opened):,}", ", ".join(said))
-    return places
+    left = (
+        ("without a known character", opened.known == 0),
+        ("that came before, letter for letter", opened.repeated()),
+    )
+    return held_out(shares, opened.keys("sequence"), left, opened, "documents")

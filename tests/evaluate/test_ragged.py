@@ -10,7 +10,8 @@ from seqdiff.data.rows import Rows
 from seqdiff.diffusion.samplers import Exact
 from seqdiff.evaluate import Calibration, Likelihood, Recovery, Samplers, heldout
 from seqdiff.evaluate.likelihood import masked_tokens
-from seqdiff.modalities.protein import Protein, Shares
+from seqdiff.modalities.protein import Protein
+from seqdiff.modalities.whole import Shares
 from seqdiff.streams import Streams
 
 

@@ -11,7 +11,8 @@ from seqdiff import recipe, resources
 from seqdiff.data.proteins import Registry
 from seqdiff.errors import ConfigError, DataError
 from seqdiff.modalities.opened import Opened
-from seqdiff.modalities.protein import SPLITS, Protein, Shares
+from seqdiff.modalities.protein import Protein
+from seqdiff.modalities.whole import SPLITS, Shares
 
 RNG = np.random.default_rng(0)
 LETTERS = ["".join(RNG.choice(list("ACDEFGHIKLMNPQRSTVWY"), RNG.integers(5, 40))) for _ in range(400)]
