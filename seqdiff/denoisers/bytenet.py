@@ -8,14 +8,14 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from seqdiff.denoisers.convolution import Block, Convolution
+from seqdiff.denoisers.convolution import Block, Stack
 from seqdiff.denoisers.denoiser import Denoiser, linear_in_full
 from seqdiff.denoisers.layers import initialise
 
 ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu}
 
 
-class ByteNet(Convolution):
+class ByteNet(Stack):
     """The network of CARP (Yang et al. 2022, doi 10.1101/2022.05.19.492714) and EvoDiff (Alamdari et al. 2023, doi
     10.1101/2023.09.11.556673), so that their weights fit.
 
@@ -43,6 +43,7 @@ class ByteNetDenoiser(Denoiser):
     def __init__(self, settings: ByteNet, symbols: int):
         super().__init__(symbols, settings.width)
         self.reach = settings.reach
+        self.embedding_width = settings.embedding_width
         self.embedding = nn.Embedding(symbols + 2, settings.embedding_width, padding_idx=symbols)
         self.widen = nn.Linear(settings.embedding_width, settings.width)
         activation = ACTIVATIONS[settings.activation]

@@ -12,6 +12,7 @@ NETWORKS = [
     Transformer(width=16, depth=2, heads=2),
     Transformer(width=16, depth=2, heads=2, causal=True),
     Convolution(width=16, hidden=16, depth=2),
+    Convolution(width=16, hidden=16, depth=2, causal=True),
     HollowConvolution(width=16, depth=2),
     Hyena(width=16, depth=2, length=40),
     Hyena(width=16, depth=2, length=40, causal=True),

@@ -34,6 +34,9 @@ SMALL = {
     "convolution": [
         Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4),
         Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4, learned_positions=True),
+        Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4, time_conditioning=True),
+        Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4, causal=True),
+        Convolution(width=8, hidden=8, depth=2, kernel=5, causal=True, time_conditioning=True, learned_positions=True),
     ],
     "hollow-convolution": [HollowConvolution(width=12, depth=3, radius=2, cycle=2)],
     "bytenet": [
