@@ -15,9 +15,12 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
-from seqdiff.denoisers.convolution import Dilated, OddInt
+from seqdiff.denoisers.convolution import Dilated, OddInt, modulated
 from seqdiff.denoisers.denoiser import Denoiser, Network
-from seqdiff.denoisers.layers import initialise
+from seqdiff.denoisers.layers import TimeEmbedding, initialise
+
+TIME_WIDTH = 64
+"""Channels of the embedding of the time, which every block has a linear map of."""
 
 
 class HollowConvolution(Network):
@@ -43,6 +46,12 @@ class HollowConvolution(Network):
     """Dilations double from block to block, in cycles of so many blocks."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a block's inner channels that is dropped in training."""
+    time_conditioning: bool = False
+    """Whether the network is told the time, which scales and shifts the norm of each block and the last one."""
+
+    @property
+    def takes_time(self) -> bool:
+        return self.time_conditioning
 
     @property
     def hollow(self) -> bool:
@@ -70,17 +79,24 @@ class HollowDenoiser(Denoiser):
 
     def __init__(self, settings: HollowConvolution, symbols: int):
         super().__init__(symbols, settings.width)
-        self.reach = settings.reach
+        self.reach, self.takes_time = settings.reach, settings.takes_time
         self.embedding = Neighbours(symbols, settings.width, settings.radius)
         self.blocks = nn.ModuleList(Block(settings, dilation) for dilation in settings.dilations)
         self.norm = nn.LayerNorm(settings.width)
+        if self.takes_time:
+            self.time = TimeEmbedding(TIME_WIDTH)
+            self.modulation = nn.Linear(TIME_WIDTH, 2 * settings.width)
         initialise(self, settings.depth)
 
-    def trunk(self, h: Float[Tensor, "B L D"], present: Bool[Tensor, "B L"], time: None) -> Float[Tensor, "B L D"]:
+    def trunk(
+        self, h: Float[Tensor, "B L D"], present: Bool[Tensor, "B L"], time: Float[Tensor, "B"] | None
+    ) -> Float[Tensor, "B L D"]:
         inside = present.unsqueeze(-1).to(h.dtype)
+        condition = None if time is None else F.silu(self.time(time))
         for block in self.blocks:
-            h = self.through(block, h, inside)
-        return F.gelu(self.norm(h))
+            h = self.through(block, h, inside, condition)
+        h = self.norm(h)
+        return F.gelu(h if condition is None else modulated(h, self.modulation(condition)))
 
 
 class Neighbours(nn.Module):
@@ -115,6 +131,11 @@ class Block(nn.Module):
         self.conv = Dilated(settings.width, settings.kernel, dilation)
         self.out_proj = nn.Linear(settings.width, settings.width)
         self.dropout = nn.Dropout(settings.dropout)
+        self.modulation = nn.Linear(TIME_WIDTH, 2 * settings.width) if settings.time_conditioning else None
 
-    def forward(self, h: Float[Tensor, "B L D"], inside: Float[Tensor, "B L 1"]) -> Float[Tensor, "B L D"]:
-        return h + self.out_proj(self.dropout(F.gelu(self.conv(self.norm(h) * inside))))
+    def forward(
+        self, h: Float[Tensor, "B L D"], inside: Float[Tensor, "B L 1"], condition: Float[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B L D"]:
+        x = self.norm(h)
+        x = x if condition is None else modulated(x, self.modulation(condition))
+        return h + self.out_proj(self.dropout(F.gelu(self.conv(x * inside))))

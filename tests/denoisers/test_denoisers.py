@@ -38,7 +38,10 @@ SMALL = {
         Convolution(width=12, hidden=6, depth=3, kernel=3, max_dilation=4, causal=True),
         Convolution(width=8, hidden=8, depth=2, kernel=5, causal=True, time_conditioning=True, learned_positions=True),
     ],
-    "hollow-convolution": [HollowConvolution(width=12, depth=3, radius=2, cycle=2)],
+    "hollow-convolution": [
+        HollowConvolution(width=12, depth=3, radius=2, cycle=2),
+        HollowConvolution(width=12, depth=3, radius=2, cycle=2, time_conditioning=True),
+    ],
     "bytenet": [
         ByteNet(width=12, hidden=6, depth=3, kernel=3, max_dilation=4, embedding_width=5),
         ByteNet(width=8, hidden=8, depth=3, kernel=3, max_dilation=4, activation="relu"),
