@@ -8,13 +8,13 @@
 import copy
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int
-from torch import Tensor
+from jaxtyping import Float32
 
 from seqdiff import devices, resources
 from seqdiff.alphabet import Alphabet
@@ -28,9 +28,11 @@ from seqdiff.data.source import bytes_of, name_of, shown
 from seqdiff.data.variants import Screen, Variant
 from seqdiff.data.vcf import Vcf
 from seqdiff.denoisers import Denoiser
+from seqdiff.diffusion.denoise import Denoise
 from seqdiff.diffusion.guidance import Guided
 from seqdiff.diffusion.likelihood import Elbo, ScorerConfig
-from seqdiff.diffusion.samplers import Ancestral, Particles, SamplerConfig
+from seqdiff.diffusion.processes import Bound
+from seqdiff.diffusion.samplers import Particles, Sampler
 from seqdiff.errors import DataError, UsageError
 from seqdiff.inference import infill, score, variants
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
@@ -38,6 +40,7 @@ from seqdiff.inference.columns import columns_of
 from seqdiff.inference.design import PARTICLES, Design
 from seqdiff.inference.embed import Embedded, States, Strand, Stretch, embed, stretches
 from seqdiff.inference.filled import Infilled
+from seqdiff.inference.frozen import Frozen
 from seqdiff.inference.inserts import DRAWS, Insert, Inserts, placed
 from seqdiff.inference.known import Known
 from seqdiff.inference.lengths import Lengths
@@ -51,29 +54,29 @@ SHIPPED = Path(__file__).parent / "pretrained" / "human-chr20"
 """The small model that comes with the package, so that every command runs right after installation."""
 
 
-class Frozen:
-    """A denoiser in use: no gradients, float32 logits, tokens moved to its device and logits back."""
-
-    def __init__(self, denoiser: Denoiser, device: torch.device):
-        self.network = denoiser.to(device).eval()
-        self.device = device
-        self.symbols, self.hollow = denoiser.symbols, denoiser.hollow
-        self.equivariant, self.reach = denoiser.equivariant, denoiser.reach
-
-    @torch.no_grad()
-    def __call__(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
-        moved = None if time is None else time.to(self.device)
-        return self.network(tokens.to(self.device), moved).float().to(tokens.device)
-
-
 class Model:
     """A trained network ready for use; `load` makes one. Results are reproducible from `seed` alone."""
 
     def __init__(self, denoiser: Denoiser, recipe: Recipe, provenance: Provenance, device: torch.device):
-        self.denoise = Frozen(denoiser, device)
+        self.denoiser = Frozen(denoiser, device, recipe.process)
+        """The network as it was trained: what samplers and bounds of its own process ask."""
         self.recipe, self.provenance, self.device = recipe, provenance, device
         self._context = recipe.data.context
+        self.is_guided = False
         self.batch_tokens = 16_384 if device.type == "cpu" else 262_144
+
+    @cached_property
+    def denoise(self) -> Denoise:
+        """The network as one that fills masks, which is what most verbs ask.
+
+        Raises UsageError for a model of a process that does not learn to.
+        """
+        if not self.recipe.process.fills_masks:
+            raise UsageError(
+                f"{self.recipe.name} was trained by process {self.recipe.process.kind}, which does not learn to fill "
+                "masks from both sides: it can be sampled and scored by its own sampler and bound, and nothing else"
+            )
+        return self.recipe.process.filling(self.denoiser)
 
     @property
     def alphabet(self) -> Alphabet:
@@ -115,11 +118,12 @@ class Model:
             both.denoise = Guided(self.denoise, unconditional.denoise, weight)
         except ValueError as error:
             raise UsageError(str(error)) from error
+        both.is_guided = True
         both._context = min(self.context, unconditional.context)
         return both
 
     def infill(
-        self, sequences: Iterable[str], sampler: SamplerConfig | None = None, *, seed: int = 0, samples: int = 1
+        self, sequences: Iterable[str], sampler: Sampler | None = None, *, seed: int = 0, samples: int = 1
     ) -> list[str] | list[list[str]]:
         """Sequences with their unknown letters filled; a list of `samples` for each when samples > 1."""
         records = list(_records(sequences))
@@ -131,7 +135,7 @@ class Model:
     def infill_records(
         self,
         records: Iterable[Record],
-        sampler: SamplerConfig | None = None,
+        sampler: Sampler | None = None,
         *,
         seed: int = 0,
         samples: int = 1,
@@ -151,12 +155,34 @@ class Model:
             design.require_dna(self.alphabet)
             if not isinstance(sampler or Particles(), Particles):
                 raise UsageError(f"constraints are met by the sampler particles, not by {sampler.kind}")
+        chosen = sampler or (Particles(particles=PARTICLES) if design else self.recipe.process.sampler())
         return infill.infill(
-            self._checked(records, source), self.denoise, self.alphabet, self.context,
-            sampler or (Particles(particles=PARTICLES) if design else Ancestral()),
+            self._checked(records, source), self.asked_by(chosen), self.alphabet, self.context, chosen,
             seed=seed, samples=samples, spans=spans, trusted=trusted, stride=stride, design=design, inserted=inserted,
             batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip
+
+    def asked_by(self, sampler: Sampler) -> Denoise:
+        """What a sampler is given: one of a process alone gets the network as it was trained, and that process's only.
+
+        Raises UsageError for the sampler of another process.
+        """
+        if sampler.of is None:
+            return self.denoise
+        if sampler.of != self.recipe.process.kind:
+            raise UsageError(
+                f"the sampler {sampler.kind} is of process {sampler.of}, and {self.recipe.name} was trained by "
+                f"{self.recipe.process.kind}"
+            )
+        if self.is_guided:
+            raise UsageError(f"the sampler {sampler.kind} takes no guidance: give --sampler of one that fills masks")
+        return self.denoiser
+
+    def bound(self, *, strata: int = 16, replicates: int = 4) -> Bound:
+        """What estimates -log p of rows of tokens, or the bound on it, from `replicates` repeats of `strata` passes."""
+        if self.is_guided:
+            return partial(Elbo(strata=strata, replicates=replicates), self.denoise)
+        return self.recipe.process.bound(self.denoiser, strata=strata, replicates=replicates)
 
     def inserts(
         self,
@@ -218,8 +244,13 @@ class Model:
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[RecordScore]:
         """Score records from a file, or regions of them, in their order; see `seqdiff.inference.score.score`."""
+        chosen = scorer or Elbo()
+        if isinstance(chosen, Elbo) and chosen.antithetic is None:
+            bound = self.bound(strata=chosen.strata, replicates=chosen.replicates)
+        else:
+            bound = partial(chosen, self.denoise)
         return score.score(
-            self._checked(records, source), self.denoise, self.alphabet, self.context, scorer or Elbo(),
+            self._checked(records, source), bound, self.alphabet, self.context,
             spans=spans, seed=seed, batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip
 
@@ -298,16 +329,15 @@ class Model:
                 f"{(place >= 0).sum():,}", f"{len(place):,}", protein.name, f"{len(tokens):,}", query["name"],
                 100 * columns.identity,
             )  # fmt: skip
-        process = self.recipe.process
         return MutantScorer(
             self.denoise, tokens, self.alphabet, self.context, settings, place=place,
-            reads_visible=getattr(process, "reads_visible", False), seed=seed, batch_tokens=self.batch_tokens,
+            reads_visible=self.recipe.process.reads_visible, seed=seed, batch_tokens=self.batch_tokens,
         )  # fmt: skip
 
     def sample_records(
         self,
         lengths: Iterable[int],
-        sampler: SamplerConfig | None = None,
+        sampler: Sampler | None = None,
         *,
         seed: int = 0,
         stride: int | None = None,
@@ -322,7 +352,7 @@ class Model:
         self,
         count: int,
         length: int | tuple[int, int] | None = None,
-        sampler: SamplerConfig | None = None,
+        sampler: Sampler | None = None,
         *,
         seed: int = 0,
     ) -> list[str]:
@@ -390,9 +420,9 @@ class Model:
 
     def states(self, strand: Strand = "both") -> States:
         """What gives the network's hidden states. Raises UsageError for a guided model, which is two networks."""
-        if not isinstance(self.denoise, Frozen):
+        if self.is_guided:
             raise UsageError("a guided model is two networks, with no states of its own: embed with one of them")
-        return States(self.denoise.network, self.alphabet, self.device, strand=strand)
+        return States(self.denoiser.network, self.alphabet, self.device, strand=strand)
 
     def _checked(self, records: Iterable[Record], source: str) -> Iterator[Record]:
         for record in records:

@@ -16,7 +16,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from seqdiff import resources
-from seqdiff.config import Config, classes
+from seqdiff.config import Config, classes, members
 from seqdiff.denoisers import Denoiser, DenoiserConfig
 from seqdiff.diffusion.processes import ProcessConfig
 from seqdiff.errors import ConfigError
@@ -93,15 +93,38 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Recipe":
-        if self.process.needs_time and not self.denoiser.takes_time:
+        kind, network = self.process.kind, self.denoiser.kind
+        if self.process.time == "needed" and not self.denoiser.takes_time:
+            has = "time_conditioning" in type(self.denoiser).model_fields
             raise ValueError(
-                f"process {self.process.kind!r} needs a denoiser that takes time; {self.denoiser.kind!r} does not"
+                f"process {kind!r} must tell the network the time, and this {network!r} takes none: "
+                + ("set denoiser.time_conditioning=true" if has else f"choose another ({_told_the_time()})")
             )
-        if self.denoiser.left_to_right:
+        if self.process.time == "none" and self.denoiser.takes_time:
+            raise ValueError(f"process {kind!r} has no time to tell the network: set denoiser.time_conditioning=false")
+        if self.denoiser.left_to_right and not self.process.needs_left_to_right:
             raise ValueError(
-                f"denoiser.causal: process {self.process.kind!r} fills letters given both sides, and this network sees "
+                f"denoiser.causal: process {kind!r} fills letters given both sides, and this network sees "
                 "only those before: set denoiser.causal=false"
             )
+        if self.process.needs_left_to_right and not self.denoiser.left_to_right:
+            has = "causal" in type(self.denoiser).model_fields
+            raise ValueError(
+                f"process {kind!r} needs a network that sees the letters before a position alone: "
+                + ("set denoiser.causal=true" if has else f"{network!r} cannot be one (mamba, hyena, transformer can)")
+            )
+        if self.process.needs_blocks != self.denoiser.blocks:
+            raise ValueError(
+                f"process {kind!r} has blocks of {self.process.needs_blocks} letters and the network blocks of "
+                f"{self.denoiser.blocks}: set process.length and denoiser.blocks alike (of a transformer)"
+            )
+        if self.process.predicts_mask and not self.denoiser.gives_mask_logit:
+            raise ValueError(
+                f"process {kind!r} needs a network with a logit for the mask, which this {network!r} has not: it needs "
+                "a head of its own (tie_embedding=false)"
+            )
+        if self.data.labels and not self.denoiser.takes_labels:
+            raise ValueError(f"data.labels: a {network!r} network takes no labels")
         if self.process.needs_hollow and not self.denoiser.hollow:
             raise ValueError(
                 f"process.estimator {self.process.estimator!r} needs a network whose output at a position does not see "
@@ -129,7 +152,13 @@ class Recipe(Config):
 
     def network(self) -> Denoiser:
         """A freshly initialised network, drawn from torch's global generator."""
-        return self.denoiser.build(self.data.alphabet.size, self.data.context)
+        size = self.data.alphabet.size
+        network = self.denoiser.build(size, self.data.context)
+        return network.attach(
+            learned=self.process.learned(size),
+            labels=len(self.data.labels),
+            mask_logit=self.process.predicts_mask,
+        )
 
     def to_yaml(self) -> str:
         """The complete recipe as YAML, defaults written out."""
@@ -144,6 +173,11 @@ class Recipe(Config):
             for key in dict.fromkeys([*mine, *theirs])
             if mine.get(key, "absent") != theirs.get(key, "absent")
         ]
+
+
+def _told_the_time() -> str:
+    """The networks that can be."""
+    return ", ".join(kind for kind, cls in members(DenoiserConfig).items() if "time_conditioning" in cls.model_fields)
 
 
 def names(kind: str | None = None) -> list[str]:

@@ -1,13 +1,22 @@
 """What every question of an evaluation keeps to."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
 from pydantic import TypeAdapter
 
+from seqdiff.diffusion.likelihood import Elbo
 from seqdiff.evaluate import QUESTIONS, QuestionConfig
 from seqdiff.report import draw
+
+
+class Bounded:
+    """What scores an oracle's sequences: the any-order bound."""
+
+    def bound(self, *, strata, replicates):
+        return partial(Elbo(strata=strata, replicates=replicates), self.denoise)
 
 
 def keeps_the_contract(name, settings, model, data, folder):

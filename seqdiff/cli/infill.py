@@ -93,6 +93,10 @@ def command(
         chosen = options.plain(chosen, particles)
         options.require_draws(chosen, "--samples", samples)
         loaded = options.load(model, device, guidance, unconditional)
+        if particles is None:
+            chosen = options.of_process(
+                chosen, sampler, loaded, settings or [], steps=steps, temperature=temperature, top_p=top_p
+            )
         texts.infill(
             loaded, text, output, blanks, chosen, samples=samples, stride=stride, report=report, seed=seed, quiet=quiet
         )
@@ -137,6 +141,10 @@ def command(
     options.require_draws(chosen, "--samples", samples)
     trusted = (TRUSTED_QUALITY if trusted_quality is None else trusted_quality) if soft_evidence else None
     loaded = options.load(model, device, guidance, unconditional)
+    if not (task or exact_evidence or particles):
+        chosen = options.of_process(
+            chosen, sampler, loaded, settings or [], steps=steps, temperature=temperature, top_p=top_p
+        )
     look = check_qualities if soft_evidence else None
     spool = bool(bed or region or task or asked)
     with inputs.checked(fasta, loaded.alphabet, duplicates, spool=spool, look=look) as (path, lengths):

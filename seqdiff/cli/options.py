@@ -166,10 +166,12 @@ def sampler(
     import pydantic
 
     from seqdiff.config import members
+    from seqdiff.diffusion.processes import SAMPLERS
     from seqdiff.diffusion.samplers import PRESETS, SamplerConfig
 
+    kinds = members(SamplerConfig) | SAMPLERS
     starts = {name: preset.model_dump() for name, preset in PRESETS.items()}
-    starts |= {name: {"kind": name} for name in members(SamplerConfig)}
+    starts |= {name: {"kind": name} for name in kinds}
     kind = kind or "ancestral"
     one_of("--sampler", kind, tuple(starts))
     asked: dict[str, object] = {"temperature": temperature, "top_p": top_p} | (
@@ -180,7 +182,7 @@ def sampler(
         if not equals:
             raise UsageError(f"--set {setting}: write it as NAME=VALUE")
         asked[name.strip()] = value.strip()
-    chosen = members(SamplerConfig)[starts[kind]["kind"]]
+    chosen = kinds[starts[kind]["kind"]]
     try:
         return chosen(**starts[kind] | asked)
     except pydantic.ValidationError as error:
@@ -191,6 +193,14 @@ def sampler(
         unknown = first["type"] == "extra_forbidden"
         reason = f"the sampler {kind} has no such setting; it has {has}" if unknown else first["msg"]
         raise UsageError(f"{flag if name else '--sampler ' + kind}: {reason}") from error
+
+
+def of_process(
+    chosen: "Sampler", kind: str | None, model: "Model", settings: list[str], **standard: float | None
+) -> "Sampler":
+    """The chosen sampler; where none was, that of the process the model was trained by, with the same settings."""
+    own = model.recipe.process.sampler()
+    return chosen if kind is not None or own.of is None else sampler(own.kind, settings, **standard)
 
 
 def plain(chosen: "Sampler", particles: int | None) -> "Sampler":

@@ -74,6 +74,10 @@ def command(
     loaded = options.load(model, device, guidance, unconditional)
     if task:
         task.require_dna(loaded.alphabet)
+    elif particles is None:
+        chosen = options.of_process(
+            chosen, sampler, loaded, settings or [], steps=steps, temperature=temperature, top_p=top_p
+        )
     if wanted is None and loaded.alphabet.complementary and loaded.lengths is None and loaded.columns is None:
         wanted = shortest
     of_text = texts.is_text(loaded)

@@ -119,7 +119,7 @@ def command(
 def _elbo(draws: int, loaded: "Model") -> "ScorerConfig":
     from seqdiff.diffusion.likelihood import Elbo
 
-    scorer = Elbo.of_draws(draws, loaded.denoise.hollow)
+    scorer = Elbo.of_draws(draws, loaded.denoiser.hollow)
     if draws % scorer.replicates:
         used = scorer.strata * scorer.replicates
         raise UsageError(f"--draws {draws}: use a multiple of {scorer.replicates}, like {used}")

@@ -1,5 +1,6 @@
 """Batches of tokens: what they hold, what gives them, and the order in which training visits its examples."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -18,16 +19,25 @@ class Batch:
     `tokens` (B, L) int64: symbols, `mask` where the source is unknown, `pad` past the end.
     `weight` (B, L) float32: 0 where a position is not scored (always so at masks and pads), below 1
     where it counts less (soft-masked repeats), else 1.
+    `labels` (B,) int64: the class of each row, the number of classes where it is not told; None: there are no classes.
     """
 
     tokens: Int[Tensor, "B L"]
     weight: Float[Tensor, "B L"]
+    labels: Int[Tensor, "B"] | None = None
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(self.tokens.to(device, non_blocking=True), self.weight.to(device, non_blocking=True))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def rows(self, which: slice) -> "Batch":
+        """Some of its rows."""
+        return self._each(lambda tensor: tensor[which])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        return Batch(change(self.tokens), change(self.weight), None if self.labels is None else change(self.labels))
 
 
 @runtime_checkable

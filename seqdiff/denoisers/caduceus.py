@@ -62,11 +62,16 @@ class CaduceusDenoiser(MambaDenoiser):
         super().__init__(settings, symbols)
         self.shared, self.swap = settings.strands == "ps", settings.swap_strands
 
-    def hidden(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L D"]:
+    def hidden(
+        self,
+        tokens: Int[Tensor, "B L"],
+        time: Float[Tensor, "B"] | None = None,
+        labels: Int[Tensor, "B"] | None = None,
+    ) -> Float[Tensor, "B L D"]:
         """ps: (B, L, 2 width), whose reverse complement is its `.flip(-1, -2)`. ph: (B, L, width)."""
         if not self.shared and self.training:
-            return super().hidden(tokens, time)
-        first, second = super().hidden(both_strands(tokens, self.symbols), time).chunk(2)
+            return super().hidden(tokens, time, labels)
+        first, second = self._both(tokens, time, labels).chunk(2)
         if self.shared:
             return torch.cat([first, second.flip(1, 2)], -1)
         return (first + second.flip(1)) / 2
@@ -78,12 +83,20 @@ class CaduceusDenoiser(MambaDenoiser):
         own, other = hidden.chunk(2, -1)
         return (own + other.flip(-1)) / 2
 
-    def forward(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
+    def _both(self, tokens: Tensor, time: Tensor | None, labels: Tensor | None) -> Float[Tensor, "2*B L D"]:
+        labels = None if labels is None else labels.repeat(2)
+        return super().hidden(both_strands(tokens, self.symbols), time, labels)
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "B L"],
+        time: Float[Tensor, "B"] | None = None,
+        labels: Int[Tensor, "B"] | None = None,
+    ) -> Float[Tensor, "B L K"]:
         """ps: the sum of both strands' logits; ph: one strand in training, the mean of both outside."""
         if not self.shared and self.training:
-            return super().forward(tokens, time)
-        hidden = super().hidden(both_strands(tokens, self.symbols), time)
-        first, second = self.logits(hidden).chunk(2)
+            return super().forward(tokens, time, labels)
+        first, second = self.logits(self._both(tokens, time, labels)).chunk(2)
         total = first + second.flip(1, 2)
         return total if self.shared else total / 2
 

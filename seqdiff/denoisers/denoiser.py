@@ -28,6 +28,21 @@ class Network(Config):
         return False
 
     @property
+    def takes_labels(self) -> bool:
+        """Whether rows may be told to be of a class."""
+        return True
+
+    @property
+    def gives_mask_logit(self) -> bool:
+        """Whether the mask can be given a logit too, which takes a head of its own."""
+        return not getattr(self, "tie_embedding", False)
+
+    @property
+    def blocks(self) -> int | None:
+        """The length of the blocks of a network that sees clean blocks before a noised one; None of any other."""
+        return None
+
+    @property
     def equivariant(self) -> bool:
         """Whether the reverse complement of a sequence gets the reverse complement of its logits, exactly."""
         return False
@@ -60,6 +75,8 @@ class Denoiser(nn.Module, ABC):
     """Whether, outside training, the reverse complement of a sequence gets the reverse complement of its logits."""
     reach: int | None = None
     """How many positions to each side can change a prediction; None: all."""
+    labels = 0
+    """How many classes a row may be told to be of; 0: it takes no labels."""
     columns: int | None = None
     """The one length of sequence that a network with weights by position is for; None: any."""
     activation_checkpointing = False
@@ -77,6 +94,9 @@ class Denoiser(nn.Module, ABC):
     ):
         super().__init__()
         self.symbols = symbols
+        self.embedding_width = width
+        self.learned: nn.Module | None = None
+        """What the process learns besides the network (`attach`)."""
         self.embedding = nn.Embedding(symbols + 2, width)
         if left_to_right:
             self.left_to_right = self.hollow = True
@@ -86,19 +106,42 @@ class Denoiser(nn.Module, ABC):
             self.position_embedding = nn.Embedding(columns, width)
         self.head = None if tie_embedding else Head(width, symbols)
 
+    def attach(self, *, learned: nn.Module | None = None, labels: int = 0, mask_logit: bool = False) -> Self:
+        """Give the network what its recipe asks for besides: a place for what the process learns, labels of so many
+        classes, or a logit for the mask after those of the symbols. Fresh weights of these are zeros, so the function
+        is the same until they are trained. Returns the network."""
+        self.learned = learned
+        if labels:
+            self.labels = labels
+            self.label_embedding = nn.Embedding(labels + 1, self.embedding_width)
+            nn.init.zeros_(self.label_embedding.weight)
+        if mask_logit:
+            if self.head is None:
+                raise ConfigError("a network with tied embeddings has no logit for the mask: untie them")
+            self.head = Head(self.head.weight.shape[1], self.symbols + 1)
+        return self
+
     @property
     def pad(self) -> int:
         """The input id of a place past the end."""
         return self.symbols + 1
 
-    def hidden(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L D"]:
-        """What the network knows of each position, before the head.
+    def hidden(
+        self,
+        tokens: Int[Tensor, "B L"],
+        time: Float[Tensor, "B"] | None = None,
+        labels: Int[Tensor, "B"] | None = None,
+    ) -> Float[Tensor, "B L D"]:
+        """What the network knows of each position, before the head. Without `labels` the rows of a network that takes
+        them are of no class that it is told.
 
-        Raises ValueError when time is given to a network without, or missing where it is needed.
+        Raises ValueError when time is given to a network without, or missing where it is needed; labels likewise.
         """
         self.check_time(time)
+        label = self.label_of(labels, len(tokens), tokens.device)
         if not self.left_to_right:
-            return self.trunk(self.placed(self.embedding(tokens)), tokens != self.pad, time)
+            h = self.placed(self.embedding(tokens))
+            return self.trunk(h if label is None else h + label, tokens != self.pad, time)
         # Rows that start with pads are turned around to end with them: there they have no way to a letter.
         length = tokens.shape[1]
         before = (tokens == self.pad).cumprod(1).sum(1, keepdim=True)
@@ -106,7 +149,8 @@ class Denoiser(nn.Module, ABC):
         tokens = tokens.take_along_dim((place + before) % max(1, length), 1)
         begin = self.begin_embedding.weight.expand(len(tokens), -1, -1)[:, :length]
         h = torch.cat([begin, self.embedding(tokens)[:, :-1]], 1)
-        h = self.trunk(self.placed(h), tokens != self.pad, time)
+        h = self.placed(h)
+        h = self.trunk(h if label is None else h + label, tokens != self.pad, time)
         return h.take_along_dim(((place - before) % max(1, length)).unsqueeze(-1), 1)
 
     def check_time(self, time: Float[Tensor, "B"] | None) -> None:
@@ -116,6 +160,18 @@ class Denoiser(nn.Module, ABC):
             raise ValueError(
                 f"{name} needs the time of each row" if self.takes_time else f"{name} takes no time, but was given one"
             )
+
+    def label_of(
+        self, labels: Int[Tensor, "B"] | None, rows: int, device: torch.device
+    ) -> Float[Tensor, "B 1 D"] | None:
+        """The learned vector of each row's class, which is added to all of its letters; None of a network without."""
+        if not self.labels:
+            if labels is not None:
+                raise ValueError(f"{type(self).__name__} takes no labels, but was given some")
+            return None
+        if labels is None:
+            labels = torch.full((rows,), self.labels, device=device)
+        return self.label_embedding(labels).unsqueeze(1)
 
     def placed(self, h: Float[Tensor, "B L D"], first: int = 0) -> Float[Tensor, "B L D"]:
         """With the learned vector of each column added, where there is one, from the first column of a row on."""
@@ -138,10 +194,10 @@ class Denoiser(nn.Module, ABC):
         yield from ()
 
     def step(
-        self, h: Float[Tensor, "B 1 D"], place: int, memories: Mapping[int, Any], time: Float[Tensor, "B"] | None
-    ) -> Float[Tensor, "B 1 D"]:
-        """The trunk of a left-to-right network at one position, with a `reader.Memory` of the positions before for each
-        of its layers by number."""
+        self, h: Float[Tensor, "B n D"], place: int, memories: Mapping[int, Any], time: Float[Tensor, "B"] | None
+    ) -> Float[Tensor, "B n D"]:
+        """The trunk of a left-to-right network at n positions from `place` on, with a `reader.Memory` of the positions
+        before for each of its layers by number."""
         raise NotImplementedError(f"{type(self).__name__} does not read left to right")
 
     def unstranded(self, hidden: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
@@ -161,9 +217,14 @@ class Denoiser(nn.Module, ABC):
             return self.head(hidden)
         return linear_in_full(hidden, self.embedding.weight[: self.symbols])
 
-    def forward(self, tokens: Int[Tensor, "B L"], time: Float[Tensor, "B"] | None = None) -> Float[Tensor, "B L K"]:
-        """Logits of the symbols at every position, masked or not."""
-        return self.logits(self.hidden(tokens, time))
+    def forward(
+        self,
+        tokens: Int[Tensor, "B L"],
+        time: Float[Tensor, "B"] | None = None,
+        labels: Int[Tensor, "B"] | None = None,
+    ) -> Float[Tensor, "B L K"]:
+        """Logits of the symbols at every position, masked or not; after them one for the mask, where it is attached."""
+        return self.logits(self.hidden(tokens, time, labels))
 
 
 def columns_of(context: int | None, kind: str) -> int:

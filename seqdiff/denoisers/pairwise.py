@@ -42,6 +42,14 @@ class Pairwise(Network):
     def hollow(self) -> bool:
         return True
 
+    @property
+    def takes_labels(self) -> bool:
+        return False
+
+    @property
+    def gives_mask_logit(self) -> bool:
+        return False
+
     def build(self, symbols: int, context: int | None = None) -> "PairwiseDenoiser":
         """A network for rows of `context` columns, with no coupling yet. Raises ConfigError without a context."""
         return PairwiseDenoiser(self, symbols, columns_of(context, self.kind))

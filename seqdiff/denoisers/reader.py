@@ -1,4 +1,4 @@
-"""Reading letter by letter: what comes next, at the cost of one position a letter in place of the whole row."""
+"""Reading from left to right: what comes next, at the cost of one position a letter in place of the whole row."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Memory:
     of_all: dict[str, Tensor] = field(default_factory=dict)
 
     def extended(self, name: str, new: Tensor, dim: int, most: int | None = None) -> Tensor:
-        """What is kept under a name with the new position behind it, which is kept in turn: all, or the last `most`."""
+        """What is kept under a name with the new positions behind it, which are kept in turn: all, or the last `most`."""
         before = self.of_rows.get(name)
         now = new if before is None else torch.cat([before, new], dim)
         many = now.shape[dim]
@@ -28,11 +28,12 @@ class Memory:
 
 
 class Reader:
-    """Rows that a left-to-right network reads letter by letter, all at one pace.
+    """Rows that a left-to-right network reads, a letter or several at a time, all at one pace.
 
     `logits` are those of the letter that comes next: what the network answers at position n of rows that begin with
     the n letters read, to rounding. A transformer keeps keys and values of all letters (a letter costs as much as
-    looking back at them), Mamba a state of fixed size, Hyena what enters its long convolutions.
+    looking back at them), Mamba a state of fixed size, Hyena what enters its long convolutions, dilated convolutions
+    what their taps look at. Letters that are known beforehand are read together, which costs less than one by one.
 
     Raises ValueError for a network that does not read left to right, or is not given the time that it takes. One with
     learned positions has an end, and nothing comes after the letter there: it is not read.
@@ -41,31 +42,42 @@ class Reader:
     >>> network = Mamba(width=8, depth=1, causal=True).build(symbols=4)
     >>> with torch.no_grad():
     ...     reader = Reader(network, rows=2)
-    ...     reader.read(torch.tensor([0, 3])).shape
-    torch.Size([2, 4])
+    ...     reader.read(torch.tensor([[0, 1, 1], [3, 1, 2]])).shape
+    torch.Size([2, 3, 4])
     """
 
-    def __init__(self, network: Denoiser, rows: int, time: Float[Tensor, "B"] | None = None):
+    def __init__(
+        self,
+        network: Denoiser,
+        rows: int,
+        time: Float[Tensor, "B"] | None = None,
+        labels: Int[Tensor, "B"] | None = None,
+    ):
         if not network.left_to_right:
             raise ValueError(f"{type(network).__name__} does not read left to right: its settings are not causal")
         network.check_time(time)
         self.network, self.time, self.count = network, time, 0
+        weight = network.begin_embedding.weight
+        self.label = network.label_of(labels, rows, weight.device)
         self.memories: defaultdict[int, Memory] = defaultdict(Memory)
-        self.logits: Float[Tensor, "B K"] = self._next(network.begin_embedding.weight.expand(rows, -1))
+        self.logits: Float[Tensor, "B K"] = self._next(weight.expand(rows, 1, -1))[:, 0]
 
-    def read(self, letters: Int[Tensor, "B"]) -> Float[Tensor, "B K"]:
-        """Go on by one letter, or mask, in each row; the logits of what comes after it."""
-        self.logits = self._next(self.network.embedding(letters))
-        return self.logits
+    def read(self, letters: Int[Tensor, "B n"]) -> Float[Tensor, "B n K"]:
+        """Go on by n letters, or masks, in each row; the logits of what comes after each of them."""
+        after = self._next(self.network.embedding(letters))
+        self.logits = after[:, -1]
+        return after
 
     def take(self, rows: Int[Tensor, "N"]) -> None:
         """Go on with these of the rows, in this order, some of them twice or more: resampling."""
         for memory in self.memories.values():
             memory.of_rows = {name: tensor[rows] for name, tensor in memory.of_rows.items()}
+        if self.label is not None:
+            self.label = self.label[rows]
         self.logits, self.time = self.logits[rows], None if self.time is None else self.time[rows]
 
-    def _next(self, h: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
-        h = self.network.placed(h.unsqueeze(1), self.count)
-        h = self.network.step(h, self.count, self.memories, self.time)
-        self.count += 1
-        return self.network.logits(h).squeeze(1)
+    def _next(self, h: Float[Tensor, "B n D"]) -> Float[Tensor, "B n K"]:
+        h = self.network.placed(h, self.count)
+        h = h if self.label is None else h + self.label
+        place, self.count = self.count, self.count + h.shape[1]
+        return self.network.logits(self.network.step(h, place, self.memories, self.time))

@@ -84,3 +84,12 @@ def values(log_mu: Float64[Tensor, "N K"], uniforms: Float64[Tensor, "N"]) -> In
     """
     below = log_mu.exp().cumsum(-1)
     return torch.searchsorted(below, (uniforms * below[:, -1])[:, None], right=True)[:, 0]
+
+
+def exact_count(u: Float[Tensor, "*shape"], n: Tensor) -> Tensor:
+    """Number of masks 1 + floor(n u) in 1..n for a uniform u in [0, 1); 1 where n is 0.
+
+    >>> exact_count(torch.tensor([0.0, 0.5, 0.999]), torch.tensor([4, 4, 4])).tolist()
+    [1, 3, 4]
+    """
+    return 1 + (u * n).long().minimum(n - 1).clamp(min=0)

@@ -1,5 +1,6 @@
 """What the mathematics asks of a network: a callable from tokens to logits, and how precise its answers are."""
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -29,9 +30,9 @@ def symbols(denoise: Denoise, tokens: Int[Tensor, "B L"]) -> int:
     >>> symbols(lambda tokens: torch.zeros(*tokens.shape, 4), torch.tensor([[4, 4, 4]]))
     4
     """
-    for owner in (denoise, getattr(denoise, "module", None), getattr(denoise, "__self__", None)):
-        if hasattr(owner, "symbols"):
-            return int(owner.symbols)
+    for owner in (denoise, getattr(denoise, "__self__", None)):
+        if (known := _says(owner, "symbols")) is not None:
+            return int(known)
     with torch.no_grad():
         return int(denoise(tokens.new_zeros(1, max(1, tokens.shape[1]))).shape[-1])
 
@@ -62,17 +63,63 @@ def reach(denoise: Denoise) -> int | None:
     return _says(denoise, "reach")
 
 
+def takes_time(denoise: Denoise) -> bool:
+    """Whether the network must be told the time: `denoise.takes_time`.
+
+    >>> takes_time(lambda tokens: torch.zeros(*tokens.shape, 4))
+    False
+    """
+    return bool(_says(denoise, "takes_time"))
+
+
+def is_left_to_right(denoise: Denoise) -> bool:
+    """Whether the logits at a position depend on the letters before it alone: `denoise.left_to_right`.
+
+    >>> is_left_to_right(lambda tokens: torch.zeros(*tokens.shape, 4))
+    False
+    """
+    return bool(_says(denoise, "left_to_right"))
+
+
+def process_of(denoise: Denoise) -> Any:
+    """The process that the network was trained by, `denoise.process`; None where it does not say."""
+    return _says(denoise, "process")
+
+
 def learned(denoise: Denoise) -> Any:
     """What the process has learned besides the network, `denoise.learned`; None where it learns nothing."""
     return _says(denoise, "learned")
 
 
-def _says(denoise: Denoise, claim: str) -> Any:
+def _says(denoise: Any, claim: str) -> Any:
     """What the network says of itself, looked for inside wrappers; None where it says nothing."""
-    network = denoise
-    while not hasattr(network, claim) and hasattr(network, "module"):
-        network = network.module
-    return getattr(network, claim, None)
+    while not hasattr(denoise, claim) and hasattr(denoise, "module"):
+        denoise = denoise.module
+    return getattr(denoise, claim, None)
+
+
+class TimeFree:
+    """A denoiser that is told the time, as one that is not: it is told the `time` at which on average as many letters
+    are masked as here, and gives logits of the symbols alone, not of the mask."""
+
+    def __init__(self, module: Denoise, time: Callable[[Float[Tensor, "B"]], Float[Tensor, "B"]]):
+        self.module, self.time, self.takes_time = module, time, False
+
+    def __call__(self, tokens: Int[Tensor, "B L"], time: None = None) -> Float[Tensor, "B L K"]:
+        size = symbols(self.module, tokens)
+        if not takes_time(self.module):
+            return self.module(tokens)[..., :size]
+        return self.module(tokens, self.time(masked_share(tokens, size)).float())[..., :size]
+
+
+def masked_share(tokens: Int[Tensor, "B L"], size: int) -> Float[Tensor, "B"]:
+    """Masks as a share of what is no pad, of each row; 1 of rows without letters.
+
+    >>> masked_share(torch.tensor([[0, 4, 4, 5]]), 4)
+    tensor([0.6667])
+    """
+    masks, present = (tokens == size).sum(1), (tokens <= size).sum(1)
+    return torch.where(present > 0, masks / present.clamp(min=1), 1.0)
 
 
 def precise(values: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class Couplings(Config):
 
     def ask(self, model: heldout.Asked, data: heldout.HeldOut, progress: Progress = silent) -> Answer:
         """Raises UsageError for a network without couplings, and for columns that are fewer than `separation`."""
-        network = getattr(model.denoise, "network", None)
+        network = getattr(getattr(model, "denoiser", None), "network", None)
         if not isinstance(network, PairwiseDenoiser):
             raise UsageError("couplings are those of a pairwise network, and this model has another one")
         scores = corrected(strengths(network, gap=_gap(model)))

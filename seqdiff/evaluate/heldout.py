@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seqdiff.alphabet import Alphabet
 from seqdiff.data.batches import Examples, Shuffled
+from seqdiff.diffusion.processes import Bound
 from seqdiff.evaluate.markov import MarkovModel
 from seqdiff.modalities import Opened as HeldOut
 from seqdiff.modalities.family import FamilyData
@@ -29,6 +30,8 @@ class Asked(Protocol):
     batch_tokens: int
 
     def denoise(self, tokens: Int[Tensor, "B L"]) -> Tensor: ...
+
+    def bound(self, *, strata: int, replicates: int) -> Bound: ...
 
 
 def draw(examples: Examples, letters: int, seed: int) -> Integer[np.ndarray, "N"]:

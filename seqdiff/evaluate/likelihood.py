@@ -12,7 +12,6 @@ from torch import Tensor
 from seqdiff.config import Config
 from seqdiff.diffusion.categorical import lowest
 from seqdiff.diffusion.denoise import Denoise, symbols
-from seqdiff.diffusion.likelihood import Elbo
 from seqdiff.diffusion.likelihood.passes import masked_nats, scattered
 from seqdiff.evaluate import heldout
 from seqdiff.evaluate.answer import Answer, Progress, Table, silent
@@ -63,11 +62,11 @@ class Likelihood(Config):
         with_extra = (
             MASKED_DRAWS * (not model.alphabet.complementary) if self.masked_draws is None else self.masked_draws
         )
-        scorer = Elbo(strata=self.strata, replicates=self.replicates)
+        bound = model.bound(strata=self.strata, replicates=self.replicates)
         for part, tokens in heldout.batches(data.test, items, model.batch_tokens):
             x, names = torch.from_numpy(tokens), heldout.names(tokens, model.alphabet.pad)
             known = x < model.alphabet.size
-            score = scorer(model.denoise, x, known, Streams.of(self.seed, names), batch_size=len(x))
+            score = bound(x, known, Streams.of(self.seed, names), batch_size=len(x)).checked()
             nats[part], se[part], calls[part] = score.nats.numpy(), score.se.numpy(), score.calls.numpy()
             scored[part] = known.sum(-1).numpy()
             rivals[:, part] = -chain.log_prob(tokens).sum(-1)

@@ -224,7 +224,7 @@ def _fill_windows(
         tokens[row, : window.end - window.start] = job.tokens[window.start : window.end]
         evidence[row, inner] = job.known.likelihood(outer)
     start = torch.from_numpy(tokens)
-    marginals = denoise(start).double().softmax(-1).cpu().numpy()
+    marginals = sampler.marginals(denoise, start).cpu().numpy()
     streams = Streams.of(seed, [(job.record.name, job.replicate, window.first) for job, window in part])
     guides = [_guide(job, window, marginals[row], evidence[row]) for row, (job, window) in enumerate(part) if job.task]
     steering = {"guides": guides, "progress": progress} if guides else {}
@@ -262,7 +262,7 @@ class _InParts:
     def __init__(self, denoise: Callable[..., Tensor], symbols: int, batch_tokens: int):
         self.module, self.symbols, self._batch_tokens = denoise, symbols, batch_tokens
 
-    def __call__(self, tokens: Tensor) -> Tensor:
+    def __call__(self, tokens: Tensor, time: None = None) -> Tensor:
         rows = max(1, self._batch_tokens // max(1, tokens.shape[1]))
         return torch.cat([self.module(part) for part in tokens.split(rows)])
 

@@ -12,14 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seqdiff.alphabet import Alphabet
 from seqdiff.data.fasta import Record
 from seqdiff.data.intervals import Interval
 from seqdiff.data.intervals import spans as cuts
-from seqdiff.diffusion.likelihood import ScorerConfig
 from seqdiff.diffusion.likelihood.score import combined, mixture
+from seqdiff.diffusion.processes import Bound
 from seqdiff.errors import DataError
 from seqdiff.streams import Streams
 
@@ -126,10 +125,9 @@ class _Asked:
 
 def score(
     records: Iterable[Record],
-    denoise: Callable[..., Tensor],
+    bound: Bound,
     alphabet: Alphabet,
     context: int,
-    scorer: ScorerConfig,
     *,
     spans: Mapping[str, Sequence[Interval]] | None = None,
     seed: int = 0,
@@ -157,18 +155,17 @@ def score(
             asked.append(_Asked(record, tokens, span))
             pieces += asked[-1].pieces(context)
             if len(pieces) >= PIECES_AT_ONCE or len(asked) >= 4 * PIECES_AT_ONCE:
-                _score(pieces, denoise, alphabet, scorer, seed, batch_tokens, progress)
+                _score(pieces, bound, alphabet, seed, batch_tokens, progress)
                 yield from (each.result for each in asked)
                 asked, pieces = [], []
-    _score(pieces, denoise, alphabet, scorer, seed, batch_tokens, progress)
+    _score(pieces, bound, alphabet, seed, batch_tokens, progress)
     yield from (each.result for each in asked)
 
 
 def _score(
     pieces: list[_Piece],
-    denoise: Callable[..., Tensor],
+    bound: Bound,
     alphabet: Alphabet,
-    scorer: ScorerConfig,
     seed: int,
     batch_tokens: int,
     progress: Callable[[int], None] | None,
@@ -190,7 +187,7 @@ def _score(
         ]
         x = torch.from_numpy(tokens)
         known = torch.from_numpy(scored) & (x < alphabet.size)
-        result = scorer(denoise, x, known, rng=Streams.of(seed, names), batch_size=rows)
+        result = bound(x, known, rng=Streams.of(seed, names), batch_size=rows).checked()
         for row, (asked, *_) in enumerate(part):
             asked.scored += int(result.positions[row])
             orders = [] if result.orders is None else result.orders[row].tolist()

@@ -22,6 +22,7 @@ from seqdiff.data.genome import Genome
 from seqdiff.data.intervals import Interval, merge, parse_region, read_bed, subtract
 from seqdiff.data.windows import WindowLoader, Windows
 from seqdiff.errors import DataError
+from seqdiff.modalities.modality import Modality
 
 log = logging.getLogger("seqdiff")
 
@@ -53,7 +54,7 @@ class Splits(Config):
         return self
 
 
-class Dna(Config):
+class Dna(Modality):
     """DNA from a genome that the registry knows by name, or from a FASTA file.
 
     Give `genome` or `fasta`. With both, `fasta` is your own copy of that genome, which then gives the
@@ -87,10 +88,6 @@ class Dna(Config):
     @property
     def alphabet(self) -> Alphabet:
         return DNA
-
-    def resolved(self) -> "Dna":
-        """Itself: nothing of it is said by the file alone."""
-        return self
 
     def open(self) -> "DnaData":
         """The data, encoded if need be.

@@ -18,11 +18,11 @@ from jaxtyping import Float64, Int64, UInt8
 from pydantic import Field, model_validator
 
 from seqdiff.alphabet import ALIGNED, PROTEIN, Alphabet
-from seqdiff.config import Config
 from seqdiff.data.alignment import GAP, Alignment, read_alignment
 from seqdiff.data.identity import Relatives, relatives
 from seqdiff.data.rows import RowLoader, Rows
 from seqdiff.errors import ConfigError, DataError
+from seqdiff.modalities.modality import Modality
 from seqdiff.streams import seed_of
 
 log = logging.getLogger("seqdiff")
@@ -33,7 +33,7 @@ STRICTER = (0.9, 0.95, 0.99, 1.0)
 """Identities at which relatives are told apart where all sequences are relatives at `identity`."""
 
 
-class Family(Config):
+class Family(Modality):
     """An aligned family: a2m, a3m, Stockholm or aligned FASTA (`seqdiff.data.alignment`).
 
     Sequences are drawn in proportion to their weights. Held out are whole groups of relatives, so that no held-out

@@ -13,17 +13,17 @@ from jaxtyping import Float64, Int64, UInt8
 from pydantic import Field, model_validator
 
 from seqdiff.alphabet import PROTEIN, Alphabet
-from seqdiff.config import Config
 from seqdiff.data import proteins
 from seqdiff.data.clusters import read_clusters
 from seqdiff.data.proteome import Proteome
 from seqdiff.errors import ConfigError, DataError
+from seqdiff.modalities.modality import Modality
 from seqdiff.modalities.whole import SPLITS, Shares, Whole, held_out
 
 log = logging.getLogger("seqdiff")
 
 
-class Protein(Config):
+class Protein(Modality):
     """Proteins from a set that ships with seqdiff, or from a FASTA file.
 
     Which split a protein is in depends on its letters alone, or on the name of its cluster's representative: adding
@@ -66,10 +66,6 @@ class Protein(Config):
     @property
     def alphabet(self) -> Alphabet:
         return PROTEIN
-
-    def resolved(self) -> "Protein":
-        """Itself: nothing of it is said by the file alone."""
-        return self
 
     def open(self) -> "ProteinData":
         """The data, encoded if need be.

@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from pydantic import Field, model_validator
 
-from seqdiff.config import Config
 from seqdiff.data import characters, documents, text
 from seqdiff.data.characters import BYTES, TEXT8, UNREAD, Characters
 from seqdiff.data.documents import Documents
 from seqdiff.data.passages import PassageLoader, Passages
 from seqdiff.data.text import RunningText
 from seqdiff.errors import ConfigError, DataError
+from seqdiff.modalities.modality import Modality
 from seqdiff.modalities.whole import SPLITS, Shares, Whole, held_out
 
 log = logging.getLogger("seqdiff")
@@ -27,7 +27,7 @@ PIECE = 2**23
 """Longest piece of a text that is handed out at once, in characters."""
 
 
-class Text(Config):
+class Text(Modality):
     """A text file, plain or gzip: running text, or documents, one a line or one a row of a table.
 
     `coding` says what a symbol is: one of text8's 27 letters, a byte, or a character of the file. Characters are

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 from seqdiff import devices
 from seqdiff.checkpoint import Provenance, RunFolder
 from seqdiff.data.batches import Batch
+from seqdiff.diffusion.labels import labelled
 from seqdiff.errors import TrainingError
 from seqdiff.modalities import Opened
 from seqdiff.recipe import Recipe
@@ -137,7 +138,7 @@ def _run(
                 rows = share or range(1)  # a process without a row takes part with one that counts nothing
                 batch = loader.batch(step, rows)
                 if not share:
-                    batch = Batch(batch.tokens, torch.zeros_like(batch.weight))
+                    batch = replace(batch, weight=torch.zeros_like(batch.weight))
                 letters = (batch.tokens != alphabet.pad).sum(dtype=torch.float64) if share else torch.tensor(0.0)
                 sums = torch.stack([batch.weight.sum(dtype=torch.float64), letters.double()])
                 count, letters = group.sum(sums).tolist()
@@ -148,13 +149,13 @@ def _run(
                 micro = _rows_at_once(settings.micro_batch_size, recipe.data.context, batch)
                 for first in range(0, len(rows), micro):
                     last_piece = first + micro >= len(rows)
-                    piece = Batch(batch.tokens[first : first + micro], batch.weight[first : first + micro])
+                    piece = batch.rows(slice(first, first + micro)).to(device)
                     with (
                         group.no_sync(network, last=last_piece),
                         torch.autocast(device.type, dtype, enabled=dtype is not None),
                     ):
                         streams = draws.select(range(first, first + len(piece)))
-                        loss = recipe.process.loss(network, piece.to(device), streams)
+                        loss = recipe.process.loss(labelled(network, piece.labels), piece, streams)
                         (loss.nats * (group.world / max(count, 1.0))).backward()
                     nats = nats + loss.nats.detach().double()
                 gradient = learner.step(step, loader.letters)
@@ -172,7 +173,7 @@ def _run(
                         metrics.write(
                             step=step, tokens=round(tally.letters), **{measure: mean},
                             learning_rate=learner.learning_rate, gradient_norm=float(gradient),
-                            tokens_per_second=round(speed),
+                            tokens_per_second=round(speed), **recipe.process.logged(learner.denoiser),
                         )  # fmt: skip
                     display.step(step, mean, speed)
                     tally.clear()

@@ -6,15 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqdiff.data.batches import Batch, Examples
-from seqdiff.diffusion.likelihood import elbo
+from seqdiff.data.batches import Examples
+from seqdiff.diffusion.labels import by_label
 from seqdiff.diffusion.processes import ProcessConfig
 from seqdiff.errors import ConfigError
 from seqdiff.streams import Streams
 from seqdiff.train.distributed import Processes
-
-STRATA = 8
-"""Masks a window; the windows' own spread dominates the error, so few are enough."""
 
 
 class Validation:
@@ -57,11 +54,6 @@ class Validation:
     def _sums(self, denoiser: nn.Module, items: np.ndarray) -> torch.Tensor:
         batch = self._examples.batch(items).to(self._device)
         draws = Streams.of(self._seed, [("validation", item) for item in items.tolist()])
-        known = batch.weight > 0
-        if self._process.bounds_likelihood:
-            score = elbo(denoiser, batch.tokens, known, draws, strata=STRATA, replicates=1)
-            n, p = score.nats.double(), score.positions.double()
-        else:
-            sums = self._process.row_sums(denoiser, Batch(batch.tokens, known.float()), draws)
-            n, p = (part.cpu().double() for part in sums)
+        sums = by_label(self._process.row_sums, denoiser, batch.tokens, batch.weight > 0, batch.labels, draws)
+        n, p = (part.cpu() for part in sums)
         return torch.stack([torch.tensor(float(len(n))), n.sum(), p.sum(), (n * n).sum(), (n * p).sum(), (p * p).sum()])

@@ -173,12 +173,12 @@ def test_settings_that_would_be_ignored_are_refused(fasta, arguments, says):
 
 @pytest.mark.parametrize("method", ["elbo", "chain", "pseudo"])
 def test_nothing_is_written_if_the_network_gives_no_numbers(fasta, model, method, monkeypatch):
-    network = model.denoise.network
+    network = model.denoiser.network
 
     def broken(tokens, time=None):
         return torch.full((*tokens.shape, 4), torch.nan)
 
-    monkeypatch.setattr(model.denoise, "network", broken)
+    monkeypatch.setattr(model.denoiser, "network", broken)
     code, message = refused("--fasta", fasta, "--method", method)
     assert code == 1
     assert "the network's output is not a number" in message
@@ -186,6 +186,6 @@ def test_nothing_is_written_if_the_network_gives_no_numbers(fasta, model, method
 
 
 def test_draws_of_a_network_that_is_not_hollow_are_stratified_more_finely(fasta, model, monkeypatch):
-    monkeypatch.setattr(model.denoise, "hollow", False)
+    monkeypatch.setattr(model.denoiser, "hollow", False)
     (header,), _ = table(run("--fasta", fasta))
     assert "draws=32 strata=16 replicates=2" in header

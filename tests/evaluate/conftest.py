@@ -5,6 +5,7 @@ import pytest
 import torch
 from labelled import HEADER, substitutions
 from oracles import MarkovChain
+from questions import Bounded
 
 from seqdiff.alphabet import DNA
 from seqdiff.modalities.dna import Dna, Splits
@@ -23,7 +24,7 @@ class Chain(MarkovChain):
         return tokens
 
 
-class OracleModel:
+class OracleModel(Bounded):
     """A model whose marginals are the chain's exact posteriors; `sharpness` above 1 makes it too sure of itself."""
 
     alphabet = DNA

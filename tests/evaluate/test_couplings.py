@@ -1,10 +1,12 @@
 """Couplings: known ones are found, and numbered as the residues of the query."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from family import write_family
-from questions import keeps_the_contract
+from questions import Bounded, keeps_the_contract
 
 from seqdiff.alphabet import ALIGNED
 from seqdiff.denoisers import Convolution, Pairwise
@@ -16,12 +18,12 @@ from seqdiff.modalities import Family
 COLUMNS = 16
 
 
-class Model:
+class Model(Bounded):
     alphabet, batch_tokens = ALIGNED, 1000
 
     def __init__(self, network):
         self.denoise = lambda tokens: network(tokens)
-        self.denoise.network = network
+        self.denoiser = SimpleNamespace(network=network)
 
 
 @pytest.fixture

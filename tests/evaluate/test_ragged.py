@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import MarkovChain
+from questions import Bounded
 
 from seqdiff.alphabet import ALIGNED, PROTEIN
 from seqdiff.data.rows import Rows
@@ -15,7 +16,7 @@ from seqdiff.modalities.whole import Shares
 from seqdiff.streams import Streams
 
 
-class Oracle:
+class Oracle(Bounded):
     """A model whose marginals are the exact posteriors; it refuses a batch that is mostly pads."""
 
     alphabet = PROTEIN

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def independent(tokens, time=None):
 
 def run(texts, **settings):
     records = [Record(f"r{i}", f"r{i}", t.encode()) for i, t in enumerate(texts)]
-    return list(score(records, independent, DNA, 16, Elbo(strata=16, replicates=2), **settings))
+    return list(score(records, partial(Elbo(strata=16, replicates=2), independent), DNA, 16, **settings))
 
 
 def test_the_bound_of_an_independent_model_is_exact_within_its_error():
@@ -55,8 +56,8 @@ def test_scores_are_bitwise_the_same_whatever_the_batch_and_the_order(scorer):
     records = [Record(f"r{i}", f"r{i}", letters[i : 8 * i + 5]) for i in range(6)]
     spans = {"r1": [Interval("r1", 3, 9)], "r4": [Interval("r4", 25, 32), Interval("r4", 0, 12)]}
     for each in (None, spans):
-        a = list(score(records, chain, DNA, 16, scorer, spans=each, batch_tokens=1000))
-        b = list(score(records[::-1], chain, DNA, 16, scorer, spans=each, batch_tokens=16))
+        a = list(score(records, partial(scorer, chain), DNA, 16, spans=each, batch_tokens=1000))
+        b = list(score(records[::-1], partial(scorer, chain), DNA, 16, spans=each, batch_tokens=16))
         assert sorted(a, key=str) == sorted(b, key=str)
         assert all(r.nats > 0 for r in a if r.scored)
         assert [r.name for r in a] == (["r1", "r4", "r4"] if each else [r.name for r in records])
@@ -66,7 +67,7 @@ def test_pieces_add_up_with_their_errors():
     """A record of three pieces: the sum of three records of one piece, errors and their degrees of freedom combined."""
     letters = b"ACGTTGCATGACCATGCATTAGCATGCATTACGTACGATTACAGCATC"
     scorer = Elbo(strata=4, replicates=2)
-    (whole,) = score([Record("r", "r", letters)], chain, DNA, 16, scorer)
+    (whole,) = score([Record("r", "r", letters)], partial(scorer, chain), DNA, 16)
     x = torch.from_numpy(DNA.encode(letters).astype(np.int64)).view(3, 16)
     parts = scorer(chain, x, x < 4, Streams.of(0, [("r", 0), ("r", 16), ("r", 32)]))
     assert whole.nats == math.fsum(parts.nats.tolist())
@@ -79,13 +80,13 @@ def test_pieces_add_up_with_their_errors():
 
 
 def test_an_unknown_error_stays_unknown_however_many_pieces():
-    (result,) = score([Record("r", "r", b"ACGTT" * 7)], chain, DNA, 16, Elbo(strata=4, replicates=1))
+    (result,) = score([Record("r", "r", b"ACGTT" * 7)], partial(Elbo(strata=4, replicates=1), chain), DNA, 16)
     assert (result.se, result.df, result.interval) == (None, None, None)
     assert result.nats > 0
 
 
 def test_orders_of_pieces_add_up_before_they_are_compared():
-    (result,) = score([Record("r", "r", b"ACGTT" * 7)], chain, DNA, 16, Chain(orders=3))
+    (result,) = score([Record("r", "r", b"ACGTT" * 7)], partial(Chain(orders=3), chain), DNA, 16)
     exact = -sum(
         chain.log_prob(torch.from_numpy(DNA.encode((b"ACGTT" * 7)[a:b]).astype(np.int64))[None]).item()
         for a, b in ((0, 11), (11, 23), (23, 35))
@@ -101,7 +102,7 @@ def test_a_region_is_scored_given_the_window_around_it(scorer):
     letters = b"ACGTTGCATGACNATGCATTAGCATGCNTTACGTACGATT"
     cases = {(0, 6): (0, 16), (20, 26): (15, 31), (34, 40): (24, 40), (11, 17): (6, 22)}
     spans = {"r": [Interval("r", *span) for span in cases]}
-    results = list(score([Record("r", "r", letters)], chain, DNA, 16, scorer, spans=spans))
+    results = list(score([Record("r", "r", letters)], partial(scorer, chain), DNA, 16, spans=spans))
     assert [(r.span.start, r.span.end, r.length) for r in results] == [(*span, 6) for span in cases]
     for result, ((first, last), (start, end)) in zip(results, cases.items(), strict=True):
         x = torch.from_numpy(DNA.encode(letters[start:end]).astype(np.int64))[None]
@@ -114,11 +115,11 @@ def test_a_region_is_scored_given_the_window_around_it(scorer):
 def test_a_region_of_nothing_known_is_no_score_and_one_too_long_is_refused_at_once():
     records = [Record("r", "r", b"ACNNGT" * 5)]
     empty = {"r": [Interval("r", 2, 4), Interval("r", 7, 7)]}
-    results = list(score(records, chain, DNA, 16, Pseudo(), spans=empty))
+    results = list(score(records, partial(Pseudo(), chain), DNA, 16, spans=empty))
     assert [(r.length, r.scored, r.nats, r.se) for r in results] == [(2, 0, None, None), (0, 0, None, None)]
     long = {"r": [Interval("r", 0, 4), Interval("r", 3, 20)]}
     with pytest.raises(DataError, match=r"region r:4-20 has 17 letters, more than the model looks at together \(16\)"):
-        next(score(records, chain, DNA, 16, Pseudo(), spans=long))
+        next(score(records, partial(Pseudo(), chain), DNA, 16, spans=long))
 
 
 def test_a_network_that_gives_no_numbers_is_an_error_and_never_a_score():
@@ -128,4 +129,4 @@ def test_a_network_that_gives_no_numbers_is_an_error_and_never_a_score():
         return logits
 
     with pytest.raises(SeqdiffError, match="the network's output is not a number"):
-        list(score([Record("r", "r", b"ACGT")], broken, DNA, 16, Elbo(strata=4, replicates=2)))
+        list(score([Record("r", "r", b"ACGT")], partial(Elbo(strata=4, replicates=2), broken), DNA, 16))

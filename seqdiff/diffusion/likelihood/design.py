@@ -19,11 +19,10 @@ import torch
 from jaxtyping import Bool, Float64, Int, Int64
 from torch import Tensor
 
-from seqdiff.diffusion.categorical import lowest
+from seqdiff.diffusion.categorical import exact_count, lowest
 from seqdiff.diffusion.denoise import Denoise, is_hollow, symbols, widest
 from seqdiff.diffusion.likelihood.passes import masked_nats
 from seqdiff.diffusion.likelihood.score import stratified
-from seqdiff.diffusion.processes.masked import exact_count
 
 
 class Draw(NamedTuple):

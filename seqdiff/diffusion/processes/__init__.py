@@ -1,17 +1,49 @@
-"""Processes: how a batch is corrupted and what is learned from it, `loss(denoise, batch, rng) -> Loss(nats, count)`.
+"""Processes: how sequences are corrupted, what is learned from that, and what it says of a sequence.
 
-A new one is one file and one line in the union. One whose loss is no bound on the likelihood says so with
-`bounds_likelihood` and gives `row_sums`, by which it is then validated.
+A new one is one file with a `Process` (its loss, its bound, its samplers) and one line in the union; the contract tests
+pick it up from here.
 """
 
 from typing import Annotated
 
 from pydantic import Field
 
-from seqdiff.diffusion.processes.masked import Loss, Masked
+from seqdiff.config import classes
+from seqdiff.diffusion.processes.autoregressive import Autoregressive
+from seqdiff.diffusion.processes.genmasked import GenMasked
+from seqdiff.diffusion.processes.masked import Masked
 from seqdiff.diffusion.processes.mlm import Mlm
+from seqdiff.diffusion.processes.process import Bound, Loss, Process
+from seqdiff.diffusion.processes.score import Score
+from seqdiff.diffusion.processes.uniform import Uniform
+from seqdiff.diffusion.samplers import Sampler
 
-ProcessConfig = Annotated[Masked | Mlm, Field(discriminator="kind")]
+ProcessConfig = Annotated[
+    Masked
+    | Mlm
+    | GenMasked
+    | Score
+    | Uniform
+    | Autoregressive,
+    Field(discriminator="kind"),
+]  # fmt: skip
 """Any process."""
 
-__all__ = ["Loss", "Masked", "Mlm", "ProcessConfig"]
+SAMPLERS: dict[str, type[Sampler]] = {
+    sampler.model_fields["kind"].default: sampler for process in classes(ProcessConfig) for sampler in process.samplers
+}
+"""By kind, those that are of one process alone."""
+
+__all__ = [
+    "SAMPLERS",
+    "Autoregressive",
+    "Bound",
+    "GenMasked",
+    "Loss",
+    "Masked",
+    "Mlm",
+    "Process",
+    "ProcessConfig",
+    "Score",
+    "Uniform",
+]

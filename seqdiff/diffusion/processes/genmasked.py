@@ -1,8 +1,8 @@
 """Masked diffusion in which each symbol has a schedule of its own, learned with the network (GenMD4).
 
 Symbol v stays visible until t with probability alpha_v(t) = 1 - (1 - e) t^(w_v), w_v > 0 learned (Shi et al. 2024,
-arXiv:2406.04329, sec. 5). What is masked says something of what it was, so the posterior of a masked letter depends on
-the time and the network must be told it. With mu the network's distribution at a masked position,
+arXiv:2406.04329, sec. 5). That a letter is masked says something of which it is, so the posterior of a masked letter
+depends on the time, and the network must be told it. With mu the network's distribution at a masked position,
 
     bound = integral over t in (t1, 1) of E f(z, t) + ends
     f(z, t) = sum over masked i of  (w_x / t) (-log mu(x) - 1) + sum_v (w_v / t) mu(v)          >= 0
@@ -13,20 +13,42 @@ left visible at t = 1 from the prior. All powers equal, f is the cross-entropy o
 The gradient of the powers has a second part, since the masks are drawn by them: of two masks of the same row at the
 same time, f1 - f2 against the difference of their log-probabilities (REINFORCE with leave-one-out, Kool et al. 2019).
 Without it the powers fall to 0.
+
+Backwards from t to s < t a mask becomes v with probability (1 - (s / t)^(w_v)) mu(v), and else stays one. It is asked
+only now and then: in a step at the rate of the largest power W, that is with probability 1 - (s / t)^W and whatever
+its letter, a mask is proposed to be revealed, and it becomes v with probability mu(v) (1 - (s / t)^(w_v)) /
+(1 - (s / t)^W). For short steps that is mu(v) w_v / W, at times that do not depend on the network (thinning; Lewis and
+Shedler 1979, doi:10.1002/nav.3800260304), which makes it exact.
 """
 
-from typing import Annotated, Literal
+import math
+from abc import abstractmethod
+from functools import partial
+from typing import Annotated, ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int, Int64
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqdiff.config import Config
 from seqdiff.data.batches import Batch
-from seqdiff.diffusion.denoise import Denoise, learned, precise, symbols, widest
-from seqdiff.diffusion.processes.masked import Loss
+from seqdiff.diffusion import categorical
+from seqdiff.diffusion.denoise import (
+    Denoise,
+    TimeFree,
+    learned,
+    masked_share,
+    precise,
+    process_of,
+    symbols,
+    widest,
+)
+from seqdiff.diffusion.likelihood.integral import Integrand, integral
+from seqdiff.diffusion.processes.process import Bound, Loss, Process
+from seqdiff.diffusion.samplers.ancestral import STEPS
+from seqdiff.diffusion.samplers.filling import Filled, Filling, Proposal, Sampler, uniforms
+from seqdiff.diffusion.schedule import Cosine, Linear
 from seqdiff.streams import Streams
 
 LOWEST, HIGHEST = 0.05, 20.0
@@ -44,8 +66,141 @@ class Powers(nn.Module):
         return F.softplus(self.raw).clamp(LOWEST, HIGHEST)
 
 
-class GenMasked(Config):
+class Proposals(Sampler):
+    """Masks are proposed to be revealed at times of their own, and are or stay, by what the network says then.
+
+    The clock runs from 1 to 0. The letters that a row has count as known from the beginning: with the exact posterior
+    the law is that of the masks given them. When a letter is revealed says something of it, so letters that something
+    is known of do not come first. `log_weight` is still exact, its mean the probability of the evidence: it counts log
+    Z where a letter is revealed, and how much likelier the network alone would have let it stay a mask each time that
+    it stayed. `log_prob` is that of each letter given that its mask is revealed just then.
+    """
+
+    of: ClassVar[str] = "genmasked"
+
+    @abstractmethod
+    def keys(self, times: Float64[Tensor, "R L"], masks: Int64[Tensor, "R"]) -> Float64[Tensor, "R L"]:
+        """What the network is asked of together has the same key; higher keys come first."""
+
+    @abstractmethod
+    def interval(
+        self, key: Float64[Tensor, "R"], masks: Int64[Tensor, "R"]
+    ) -> tuple[Float64[Tensor, "R"], Float64[Tensor, "R"]]:
+        """t, which the network is told, and s, when the clock goes on for what stays a mask; the same where letters are
+        revealed one by one."""
+
+    def marginals(self, denoise: Denoise, tokens: Int[Tensor, "B L"]) -> Float64[Tensor, "B L K"]:
+        return process_of(denoise).filling(denoise)(tokens).double().softmax(-1)
+
+    def __call__(
+        self,
+        denoise: Denoise,
+        tokens: Int[Tensor, "B L"],
+        evidence: Bool[Tensor, "B L K"] | Float[Tensor, "B L K"] | None = None,
+        *,
+        rng: Streams,
+    ) -> Filled:
+        filling = Filling(self, denoise, tokens, evidence)
+        first_time, powers = process_of(denoise).first_time, learned(denoise)().detach().cpu().double()
+        masks, stayed = filling.unfilled.sum(1), torch.zeros(tokens.shape, dtype=torch.float64)
+        times = uniforms(rng, filling.unfilled, 1)[0] ** (1 / powers.max())
+        while len(rows := filling.unfilled.any(1).nonzero()[:, 0]):
+            keys = self.keys(times[rows], masks[rows]).masked_fill(~filling.unfilled[rows], -1)
+            chosen = keys == (key := keys.amax(1))[:, None]
+            t, s = self.interval(key, masks[rows])
+            logits = filling.look(rows, time=t.clamp(min=first_time))
+            reveals = _revealed(t, s, powers)[chosen.nonzero()[:, 0]]
+            accept, value, again = uniforms(rng.select(rows.tolist()), chosen, 3)
+            log_mu, log_z = filling.law(rows, chosen, logits)
+            letter = log_mu + reveals.log()
+            total = letter.logsumexp(-1)
+            revealed = torch.zeros_like(chosen).masked_scatter(chosen, accept[chosen] < total.exp())
+            proposal = Proposal.of(chosen, categorical.values(letter, value[chosen]), letter - total[:, None], log_z)
+            proposal = Proposal(proposal.values, proposal.log_prob, proposal.log_z + stayed[rows])
+            filling.accept(rows, revealed, proposal)
+            left = chosen & ~revealed
+            if evidence is not None:
+                alone, _ = filling.law(rows, chosen, logits, informed=False)
+                stay = [((1 - reveals) * log.exp()).sum(-1).log() for log in (alone, log_mu)]
+                spread = torch.zeros(chosen.shape, dtype=torch.float64).masked_scatter(chosen, stay[0] - stay[1])
+                stayed[rows] += torch.where(left, spread, 0.0)
+            times[rows] = torch.where(left, s[:, None] * again ** (1 / powers.max()), times[rows])
+        return filling.filled()
+
+
+class Steps(Proposals):
+    """The reverse process in steps of the clock: what is revealed in one is drawn independently, an error of
+    O(1/steps). A step in which nothing of a row is proposed needs no network pass."""
+
+    kind: Literal["powers"] = "powers"
+    steps: Annotated[int, Field(ge=1)] | None = None
+    """None: as many as the row has masks, at most 128."""
+    grid: Literal["uniform", "cosine"] = "uniform"
+
+    def keys(self, times: Float64[Tensor, "R L"], masks: Int64[Tensor, "R"]) -> Float64[Tensor, "R L"]:
+        steps = self._steps(masks)[:, None]
+        return (steps * self._grid.inverse(times)).floor().minimum(steps - 1)
+
+    def interval(
+        self, key: Float64[Tensor, "R"], masks: Int64[Tensor, "R"]
+    ) -> tuple[Float64[Tensor, "R"], Float64[Tensor, "R"]]:
+        steps = self._steps(masks)
+        return self._grid.masked((key + 1) / steps), self._grid.masked(key / steps)
+
+    @property
+    def _grid(self) -> Linear | Cosine:
+        return Cosine() if self.grid == "cosine" else Linear()
+
+    def _steps(self, masks: Int64[Tensor, "R"]) -> Float64[Tensor, "R"]:
+        return (masks.clamp(max=STEPS) if self.steps is None else torch.full_like(masks, self.steps)).double()
+
+
+class Thinning(Proposals):
+    """One letter a network pass, at the exact time: the model's own law without any discretisation. A row of n masks
+    takes n W / w passes or so, with w the powers of its letters."""
+
+    kind: Literal["thinning"] = "thinning"
+
+    def keys(self, times: Float64[Tensor, "R L"], masks: Int64[Tensor, "R"]) -> Float64[Tensor, "R L"]:
+        return times
+
+    def interval(
+        self, key: Float64[Tensor, "R"], masks: Int64[Tensor, "R"]
+    ) -> tuple[Float64[Tensor, "R"], Float64[Tensor, "R"]]:
+        return key, key
+
+
+def _revealed(t: Float64[Tensor, "R"], s: Float64[Tensor, "R"], powers: Float64[Tensor, "K"]) -> Float64[Tensor, "R K"]:
+    """How probable it is that a proposal reveals each symbol: (1 - (s / t)^w) / (1 - (s / t)^W)."""
+    step = torch.where(s < t, s / t, 0.5)[:, None].log()
+    return torch.where((s < t)[:, None], torch.expm1(powers * step) / torch.expm1(powers.max() * step),
+                       powers / powers.max())  # fmt: skip
+
+
+class Untilted(TimeFree):
+    """The network as one that is told no time, for masks that were not drawn by the process.
+
+    It is told the time at which, of letters that are all equally frequent, as many are masked as here. What it answers
+    then takes into account that v is masked with a probability that goes as t^(w_v). Masks that somebody chose say
+    nothing of their letters: that factor is divided out, which makes an exact posterior that of `masked`, of one mask
+    or of masks that are independent given what is visible.
+    """
+
+    def __init__(self, module: Denoise, process: "GenMasked"):
+        super().__init__(module, process.time_at)
+        self._process = process
+
+    def __call__(self, tokens: Int[Tensor, "B L"], time: None = None) -> Float[Tensor, "B L K"]:
+        powers = learned(self.module)()
+        t = self._process.time_of(masked_share(tokens, len(powers)), powers)
+        logits = self.module(tokens, t.float())
+        return logits - (powers * t.log()[:, None]).to(logits.dtype)[:, None]
+
+
+class GenMasked(Process):
     """One draw of the bound and of its gradient for each row: one time, two masks, two network passes."""
+
+    samplers: ClassVar[tuple[type[Sampler], ...]] = (Steps, Thinning)
 
     kind: Literal["genmasked"] = "genmasked"
     initial_power: Annotated[float, Field(ge=LOWEST, le=HIGHEST)] = 1.0
@@ -55,37 +210,76 @@ class GenMasked(Config):
     """t1, where the integral begins."""
 
     @property
-    def needs_time(self) -> bool:
-        """Whether the network must be told t."""
-        return True
-
-    @property
-    def needs_hollow(self) -> bool:
-        """Any network that takes the time will do."""
-        return False
-
-    @property
-    def bounds_likelihood(self) -> bool:
-        """Whether the loss is, on average, an upper bound on -log p."""
-        return True
+    def time(self) -> Literal["needed"]:
+        return "needed"
 
     def learned(self, symbols: int) -> Powers:
         """What the process learns itself; it is kept with the network."""
         return Powers(symbols, self.initial_power)
 
-    def loss(self, denoise: Denoise, batch: Batch, rng: Streams) -> Loss:
-        """Nats and weight summed over the batch, with the gradient of network and powers. Masks and pads of the source
-        are never scored or changed; letters of weight 0 are masked like all others."""
+    def sampler(self) -> Sampler:
+        return Steps()
+
+    def filling(self, network: Denoise) -> Denoise:
+        return Untilted(network, self)
+
+    def time_of(self, share: Float[Tensor, "B"], powers: Float[Tensor, "K"]) -> Float[Tensor, "B"]:
+        """The time t at which the mean over the symbols of how probable they are to be masked is `share`; not before
+        t1, where the network has never been told it is. For equal powers 1 that is the share itself, but for e.
+
+        By bisection in log t, between what it would be if all powers were the largest or the smallest.
+        """
+        wanted = (share.to(powers) / (1 - self.last_visible)).clamp(max=1).log()
+        low, high = wanted / powers.min(), wanted / powers.max()
+        for _ in range(40):
+            middle = (low + high) / 2
+            above = (middle[:, None] * powers).logsumexp(-1) - math.log(len(powers)) > wanted
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        return high.exp().clamp(min=self.first_time)
+
+    def bound(self, network: Denoise, *, strata: int, replicates: int) -> Bound:
+        return partial(integral, self.integrand(network), strata=strata, replicates=replicates)
+
+    def integrand(self, network: Denoise) -> Integrand:
+        """The bound with what the network has learned, for `likelihood.integral`."""
+        powers = learned(network)().detach()
+        powers = powers.to(widest(powers.device))
+        size = len(powers)
+
+        def masked(tokens: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
+            return self.masked(t.to(powers), tokens, powers)
+
+        def corrupt(
+            tokens: Int[Tensor, "N L"], scored: Bool[Tensor, "N L"], t: Float[Tensor, "N"], keys: Float[Tensor, "N L 2"]
+        ) -> Int[Tensor, "N L"]:
+            return tokens.masked_fill(scored & (keys[..., 0] < masked(tokens, t)), size)
+
+        def density(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
+            return self.density(network(z, t.float()), tokens, z == size, t.to(powers), powers)
+
+        def crude(
+            tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]
+        ) -> tuple[Float[Tensor, "N L"], Float[Tensor, "N L"]]:
+            rate = powers[tokens.clamp(max=size - 1)] / t.to(powers)[:, None]
+            return torch.where(z == size, rate, 0), rate * masked(tokens, t)
+
+        def ends(tokens: Int[Tensor, "B L"]) -> Float[Tensor, "B L"]:
+            return self.ends(tokens, tokens < size, powers)
+
+        return Integrand(size, (self.first_time, 1.0), corrupt, density, crude, ends)
+
+    def loss(self, network: Denoise, batch: Batch, rng: Streams) -> Loss:
+        """With the gradient of network and powers."""
         tokens, weight = batch.tokens, batch.weight
-        mask, wide = symbols(denoise, tokens), widest(tokens.device)
+        mask, wide = symbols(network, tokens), widest(tokens.device)
         known = tokens < mask
-        powers = learned(denoise)().to(wide)
+        powers = learned(network)().to(wide)
         u, keys = rng.strata().to(tokens.device, wide), rng.rand(tokens.shape[1], 2).to(tokens.device, wide)
         t = self.first_time + (1 - self.first_time) * u
         share = self.masked(t, tokens, powers)
         hidden = [known & (keys[..., j] < share.detach()) for j in (0, 1)]
         both = torch.cat([tokens.masked_fill(h, mask) for h in hidden])
-        logits = denoise(both, torch.cat([t, t]).to(torch.float32))
+        logits = network(both, torch.cat([t, t]).to(torch.float32))
         first, second = (
             (self.density(part, tokens, h, t, powers) * weight).sum(1)
             for part, h in zip(logits.chunk(2), hidden, strict=True)

@@ -11,7 +11,6 @@ the second form being that of any-order autoregression (Uria et al. 2014, arXiv:
 arXiv:2406.03736).
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -20,25 +19,15 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff.config import Config
 from seqdiff.data.batches import Batch
-from seqdiff.diffusion.categorical import lowest
+from seqdiff.diffusion.categorical import exact_count, lowest
 from seqdiff.diffusion.denoise import Denoise, precise, symbols, widest
+from seqdiff.diffusion.processes.process import IGNORED, Loss, Process
 from seqdiff.diffusion.schedule import Linear, Schedule
 from seqdiff.streams import Streams
 
 
-@dataclass(frozen=True)
-class Loss:
-    """Sums, so that micro-batches and processes add up; nats / count is nats a scored position."""
-
-    nats: Float[Tensor, ""]
-    """With gradient."""
-    count: Float[Tensor, ""]
-    """Sum of the position weights."""
-
-
-class Masked(Config):
+class Masked(Process):
     """One draw of the bound for each row, by one of four estimators, all unbiased and without a clamp.
 
     `exact-count`: k = 1 + floor(n u), exactly k of the row's n letters masked, weight n/k. Smallest variance, never
@@ -71,25 +60,17 @@ class Masked(Config):
         return self
 
     @property
-    def needs_time(self) -> bool:
-        """Whether the network must be told t: the posterior of a masked letter does not depend on it."""
-        return False
+    def time(self) -> Literal["none", "optional"]:
+        """The posterior of a masked letter does not depend on the time. A network that is told it all the same is told
+        the share of the row that is masked."""
+        return "none" if self.needs_hollow else "optional"
 
     @property
     def needs_hollow(self) -> bool:
-        """Whether the network's output at a position must not depend on the letter there."""
         return self.estimator == "hollow"
 
-    @property
-    def bounds_likelihood(self) -> bool:
-        """Whether the loss is, on average, an upper bound on -log p."""
-        return True
-
-    def loss(self, denoise: Denoise, batch: Batch, rng: Streams) -> Loss:
-        """Nats and weight summed over the batch. Masks and pads are never masked, scored or changed.
-
-        Letters of weight 0 are masked like all others, but not scored.
-        """
+    def loss(self, network: Denoise, batch: Batch, rng: Streams) -> Loss:
+        denoise = self.filling(network)
         mask = symbols(denoise, batch.tokens)
         known = batch.tokens < mask
         masked, factor = self.corrupt(known, rng)
@@ -130,15 +111,3 @@ class Masked(Config):
     @property
     def _curve(self) -> Schedule:
         return self.schedule or Linear()
-
-
-IGNORED = -100
-
-
-def exact_count(u: Float[Tensor, "*shape"], n: Tensor) -> Tensor:
-    """Number of masks 1 + floor(n u) in 1..n for a uniform u in [0, 1); 1 where n is 0.
-
-    >>> exact_count(torch.tensor([0.0, 0.5, 0.999]), torch.tensor([4, 4, 4])).tolist()
-    [1, 3, 4]
-    """
-    return 1 + (u * n).long().minimum(n - 1).clamp(min=0)

@@ -12,15 +12,14 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff.config import Config
 from seqdiff.data.batches import Batch
 from seqdiff.diffusion.categorical import lowest
 from seqdiff.diffusion.denoise import Denoise, precise, symbols, widest
-from seqdiff.diffusion.processes.masked import IGNORED, Loss
+from seqdiff.diffusion.processes.process import IGNORED, Loss, Process
 from seqdiff.streams import Streams
 
 
-class Mlm(Config):
+class Mlm(Process):
     """Mean cross-entropy at the `selected` letters of each row: most of them masked, some wrong, some as they were.
 
     k = round(selected * n) of a row's n known letters are drawn, at least one; of these a share `masked` becomes the
@@ -44,16 +43,6 @@ class Mlm(Config):
         return self
 
     @property
-    def needs_time(self) -> bool:
-        """There is no time."""
-        return False
-
-    @property
-    def needs_hollow(self) -> bool:
-        """Any network will do."""
-        return False
-
-    @property
     def reads_visible(self) -> bool:
         """Whether the network learns to answer at letters that it sees: those selected that are left as they were."""
         return self.masked + self.random < 1
@@ -63,13 +52,19 @@ class Mlm(Config):
         """Whether the loss is, on average, an upper bound on -log p: it is not."""
         return False
 
-    def loss(self, denoise: Denoise, batch: Batch, rng: Streams) -> Loss:
-        """Nats and weight summed over the batch. Masks and pads of the source are never selected or changed."""
-        nats, count = self.row_sums(denoise, batch, rng)
+    def loss(self, network: Denoise, batch: Batch, rng: Streams) -> Loss:
+        nats, count = self._sums(network, batch, rng)
         return Loss(nats.sum(), count.sum())
 
-    def row_sums(self, denoise: Denoise, batch: Batch, rng: Streams) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
-        """The same for each row: n/k times the weighted cross-entropy of its selected letters, and its weight."""
+    def row_sums(
+        self, network: Denoise, tokens: Int[Tensor, "B L"], scored: Bool[Tensor, "B L"], rng: Streams
+    ) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
+        """The loss, n/k times the cross-entropy of the selected letters."""
+        nats, count = self._sums(network, Batch(tokens, scored.float()), rng)
+        return nats.double(), count.double()
+
+    def _sums(self, denoise: Denoise, batch: Batch, rng: Streams) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
+        """Nats and weight of each row."""
         mask = symbols(denoise, batch.tokens)
         seen, chosen, factor = self.corrupt(batch.tokens, mask, rng)
         targets = batch.tokens.masked_fill(~chosen, IGNORED)

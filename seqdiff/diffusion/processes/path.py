@@ -6,36 +6,27 @@ f is the divergence of the model's rates of change from the true ones, given x (
 the ends are what the interval leaves out. A process says how z is drawn, what f is and what the ends are.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from seqdiff.config import Config
 from seqdiff.data.batches import Batch
 from seqdiff.diffusion.denoise import Denoise, symbols, widest
-from seqdiff.diffusion.processes.masked import Loss
+from seqdiff.diffusion.likelihood.integral import Integrand, integral
+from seqdiff.diffusion.likelihood.score import Score
+from seqdiff.diffusion.processes.process import Bound, Loss, Process
 from seqdiff.streams import Streams
 
 
-class Path(Config, ABC):
+class Path(Process):
     """A process whose network must be told t, and whose loss is one draw of the bound for each row."""
 
     @property
-    def needs_time(self) -> bool:
-        """Whether the network must be told t."""
-        return True
-
-    @property
-    def needs_hollow(self) -> bool:
-        """Whether the network's output at a position must not depend on the letter there."""
-        return False
-
-    @property
-    def bounds_likelihood(self) -> bool:
-        """Whether the loss is, on average, an upper bound on -log p."""
-        return True
+    def time(self) -> Literal["optional", "needed"]:
+        return "needed"
 
     @property
     @abstractmethod
@@ -60,19 +51,51 @@ class Path(Config, ABC):
         """f of each letter of x, nats a unit of time; what it says of what is no letter is not read."""
 
     @abstractmethod
+    def changed(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
+        """How probable it is that at t a letter is not what it was."""
+
+    @abstractmethod
     def ends(self, symbols: int) -> float:
         """Nats a letter that the interval leaves out."""
 
-    def loss(self, denoise: Denoise, batch: Batch, rng: Streams) -> Loss:
-        """Nats and weight summed over the batch. Letters of weight 0 are corrupted like all others, but not scored."""
+    def bound(self, network: Denoise, *, strata: int, replicates: int) -> Bound:
+        """The integral, from times of `strata` strata (`seqdiff.diffusion.likelihood.integral`)."""
+
+        def of_rows(
+            tokens: Int[Tensor, "B L"], scored: Bool[Tensor, "B L"], rng: Streams, *, batch_size: int = 32
+        ) -> Score:
+            integrand = self.integrand(network, symbols(network, tokens))
+            return integral(integrand, tokens, scored, rng, strata=strata, replicates=replicates, batch_size=batch_size)
+
+        return of_rows
+
+    def integrand(self, network: Denoise, size: int) -> Integrand:
+        """The integral with the network in it, of an alphabet of `size` letters."""
+
+        def density(tokens: Tensor, z: Tensor, t: Tensor) -> Tensor:
+            return self.density(network(z, t.float()), tokens.where(tokens < size, 0), z, t)
+
+        def crude(tokens: Tensor, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+            return (z != tokens) / t[:, None], (self.changed(t, size) / t)[:, None].expand(tokens.shape)
+
+        return Integrand(
+            symbols=size,
+            interval=self.interval,
+            corrupt=lambda tokens, scored, t, keys: self.corrupt(tokens, scored, t, keys, size),
+            density=density,
+            crude=crude,
+            ends=lambda tokens: torch.full(tokens.shape, self.ends(size), dtype=widest(tokens.device)),
+        )
+
+    def loss(self, network: Denoise, batch: Batch, rng: Streams) -> Loss:
         tokens = batch.tokens
-        mask, wide = symbols(denoise, tokens), widest(tokens.device)
+        mask, wide = symbols(network, tokens), widest(tokens.device)
         known = tokens < mask
         u, keys = rng.strata().to(tokens.device, wide), rng.rand(tokens.shape[1], 2).to(tokens.device, wide)
         first, last = self.interval
         t = first + (last - first) * u
         z = self.corrupt(tokens, known, t, keys, mask)
-        density = self.density(denoise(z, t.float()), tokens.where(known, torch.zeros_like(tokens)), z, t)
+        density = self.density(network(z, t.float()), tokens.where(known, torch.zeros_like(tokens)), z, t)
         count = batch.weight.sum(dtype=wide)
         nats = torch.where(known, density, 0) * batch.weight
         return Loss((last - first) * nats.sum() + count * self.ends(mask), count)

@@ -41,6 +41,9 @@ class Score(Path):
         """m(t)."""
         return (1 - self.last_visible) * t
 
+    def changed(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
+        return self.masked(t)
+
     def corrupt(
         self,
         tokens: Int[Tensor, "B L"],

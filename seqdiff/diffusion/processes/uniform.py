@@ -41,6 +41,9 @@ class Uniform(Path):
     def interval(self) -> tuple[float, float]:
         return 0.0, self.last_time
 
+    def changed(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
+        return t * (symbols - 1) / symbols
+
     def corrupt(
         self,
         tokens: Int[Tensor, "B L"],

@@ -40,6 +40,10 @@ class Sampler(Config, ABC):
     nucleus (see `categorical.log_probabilities`). At 1 and 1 the law is the model's own.
     """
 
+    of: ClassVar[str | None] = None
+    """The kind of the one process whose networks it samples, as they are trained; None: any that fills masks, through
+    `Process.filling`."""
+
     revisits: ClassVar[bool] = False
     """Whether letters that were drawn are drawn anew; then `log_weight` is no importance weight, and a row may take
     more passes than it has masks."""
@@ -49,6 +53,10 @@ class Sampler(Config, ABC):
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    def marginals(self, denoise: Denoise, tokens: Int[Tensor, "B L"]) -> Float64[Tensor, "B L K"]:
+        """How probable each letter is at each mask before any is drawn: what qualities of filled letters say."""
+        return denoise(tokens).double().softmax(-1)
 
     @abstractmethod
     def __call__(
@@ -115,11 +123,19 @@ class Filling:
         self._impossible = torch.full((rows,), -1, dtype=torch.int64)
 
     @torch.no_grad()
-    def look(self, rows: Int64[Tensor, "R"], hidden: Bool[Tensor, "R L"] | None = None) -> Float[Tensor, "R L K"]:
-        """One network pass over some rows as they are now, or with some of their letters hidden."""
+    def look(
+        self,
+        rows: Int64[Tensor, "R"],
+        hidden: Bool[Tensor, "R L"] | None = None,
+        *,
+        time: Float[Tensor, "R"] | None = None,
+    ) -> Float[Tensor, "R L K"]:
+        """One network pass over some rows as they are now, or with some of their letters hidden; told the time, where
+        the network takes it."""
         self._calls[rows] += 1
         tokens = self.tokens[rows] if hidden is None else self.tokens[rows].masked_fill(hidden, self._mask)
-        return self._denoise(tokens.to(self._device)).detach()
+        told = () if time is None else (time.to(self._device, torch.float32),)
+        return self._denoise(tokens.to(self._device), *told).detach()
 
     def propose(
         self,
@@ -129,14 +145,14 @@ class Filling:
         uniforms: Float64[Tensor, "R L"],
     ) -> Proposal:
         """Draws a value at each chosen position of `rows`, all of them given the same context."""
-        log_mu, log_z = self._log_mu(rows, chosen, logits)
+        log_mu, log_z = self.law(rows, chosen, logits)
         return Proposal.of(chosen, categorical.values(log_mu, uniforms[chosen]), log_mu, log_z)
 
     def likeliest(
         self, rows: Int64[Tensor, "R"], chosen: Bool[Tensor, "R L"], logits: Float[Tensor, "R L K"]
     ) -> Proposal:
         """The most probable value at each chosen position of `rows`, in place of a draw."""
-        log_mu, log_z = self._log_mu(rows, chosen, logits)
+        log_mu, log_z = self.law(rows, chosen, logits)
         return Proposal.of(chosen, log_mu.argmax(-1), log_mu, log_z)
 
     def accept(self, rows: Int64[Tensor, "R"], chosen: Bool[Tensor, "R L"], proposal: Proposal) -> None:
@@ -166,18 +182,25 @@ class Filling:
         """Nats: log probability of the letters that stand `where`, under the distributions they would be drawn from;
         0 elsewhere. Only for logits that have not seen these letters.
         """
-        log_mu, _ = self._log_mu(rows, where, logits)
+        log_mu, _ = self.law(rows, where, logits)
         there = log_mu.gather(1, self.tokens[rows][where][:, None].long())[:, 0]
         return torch.zeros(where.shape, dtype=torch.float64).masked_scatter(where, there)
 
-    def _log_mu(
-        self, rows: Int64[Tensor, "R"], where: Bool[Tensor, "R L"], logits: Float[Tensor, "R L K"]
+    def law(
+        self,
+        rows: Int64[Tensor, "R"],
+        where: Bool[Tensor, "R L"],
+        logits: Float[Tensor, "R L K"],
+        *,
+        informed: bool = True,
     ) -> tuple[Float64[Tensor, "N K"], Float64[Tensor, "N"]]:
+        """log probabilities that the letters `where` are drawn from, and log Z; unless `informed`, as if nothing were
+        known of them."""
         return categorical.log_probabilities(
             logits[where.to(logits.device)].cpu(),
             temperature=self._sampler.temperature,
             top_p=self._sampler.top_p,
-            evidence=None if self._likelihood is None else self._likelihood[rows][where],
+            evidence=self._likelihood[rows][where] if informed and self._likelihood is not None else None,
         )
 
     def follow(self, turns: Int64[Tensor, "B L"], uniforms: Float64[Tensor, "B L"]) -> Filled:

@@ -80,7 +80,7 @@ def test_rows_sum_to_the_loss_and_do_not_see_each_other_or_their_padding():
     x = chain.sample(6, 20)
     padded = torch.nn.functional.pad(x, (0, 9), value=chain.pad)
     whole = Mlm().loss(chain, Batch(x, (x < 4).float()), Streams.of_step(5, 1, range(6), 6))
-    nats, count = Mlm().row_sums(chain, Batch(padded, (padded < 4).float()), Streams.of_step(5, 1, range(6), 6))
+    nats, count = Mlm().row_sums(chain, padded, padded < 4, Streams.of_step(5, 1, range(6), 6))
     assert float(nats.sum()) == pytest.approx(float(whole.nats), rel=1e-12)
     assert count.tolist() == [20] * 6
     for row in range(6):
