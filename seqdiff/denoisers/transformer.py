@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from seqdiff.denoisers.denoiser import Denoiser, Network, columns_of
+from seqdiff.denoisers.grid import Grid, GridEmbedding, grid_angles, places_of
 from seqdiff.denoisers.layers import SwiGLU, TimeEmbedding, initialise, rotary_angles, rotate
 from seqdiff.denoisers.reader import Memory
 
@@ -42,10 +43,20 @@ class Transformer(Network):
     network is then for rows of that one length."""
     causal: bool = False
     """Whether a position sees the letters before it alone: a network for left-to-right models."""
+    grid: Grid | None = None
+    """Rows, columns and channels of the images that are its data: positions are then those of a pixel, rotary ones of
+    row and column, beside a learned vector for each row, column and channel. The network is for images of that size."""
+
+    block_length: Annotated[int, Field(ge=1)] | None = None
+    """Letters of a block, for block diffusion: a position sees its own block and the clean letters of those before."""
 
     @property
     def left_to_right(self) -> bool:
         return self.causal
+
+    @property
+    def blocks(self) -> int | None:
+        return self.block_length
 
     @property
     def takes_time(self) -> bool:
@@ -55,11 +66,29 @@ class Transformer(Network):
     def _heads_fit(self) -> "Transformer":
         if self.width % (2 * self.heads):
             raise ValueError(f"width {self.width} does not divide into {self.heads} heads of even width")
+        if self.causal and self.block_length is not None:
+            raise ValueError("causal and block_length say differently what a position sees: set one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _grid_fits(self) -> "Transformer":
+        if self.grid is not None and self.learned_positions:
+            raise ValueError("grid has learned positions of its own: set learned_positions=false")
+        if self.grid is not None and self.width % (4 * self.heads):
+            raise ValueError(
+                f"width {self.width} does not divide into {self.heads} heads of a width that halves into even numbers, "
+                "one for rows and one for columns"
+            )
         return self
 
     def build(self, symbols: int, context: int | None = None) -> "TransformerDenoiser":
         """A freshly initialised network over `symbols` symbols."""
-        return TransformerDenoiser(self, symbols, columns_of(context, self.kind) if self.learned_positions else None)
+        if self.grid is not None:
+            places_of(self.grid, context)
+        from seqdiff.denoisers.block_causal import BlockCausalDenoiser  # which is one of these
+
+        network = TransformerDenoiser if self.block_length is None else BlockCausalDenoiser
+        return network(self, symbols, columns_of(context, self.kind) if self.learned_positions else None)
 
 
 class TransformerDenoiser(Denoiser):
@@ -68,11 +97,25 @@ class TransformerDenoiser(Denoiser):
     def __init__(self, settings: Transformer, symbols: int, columns: int | None):
         super().__init__(symbols, settings.width, left_to_right=settings.causal, columns=columns)
         self.takes_time = settings.time_conditioning
+        self.grid = settings.grid
+        if self.grid is not None:
+            self.columns = places_of(self.grid)
+            self.places = GridEmbedding(self.grid, settings.width)
         self.head_width = settings.width // settings.heads
         self.time = TimeEmbedding(settings.width) if self.takes_time else None
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.depth))
         self.norm = nn.RMSNorm(settings.width, eps=1e-5)
         initialise(self, 2 * settings.depth)
+
+    def placed(self, h: Float[Tensor, "B L D"], first: int = 0) -> Float[Tensor, "B L D"]:
+        h = super().placed(h, first)
+        return h if self.grid is None else h + self.places(first, first + h.shape[1])
+
+    def angles(self, length: int, like: Tensor) -> Angles:
+        """By which queries and keys turn at so many places from the first on."""
+        if self.grid is not None:
+            return grid_angles(self.grid, length, self.head_width, like)
+        return rotary_angles(length, self.head_width, like)
 
     def trunk(
         self, h: Float[Tensor, "B L D"], present: Bool[Tensor, "B L"], time: Float[Tensor, "B"] | None
@@ -81,19 +124,23 @@ class TransformerDenoiser(Denoiser):
         if not self.left_to_right:
             # Some attention kernels answer NaN where there is nothing to attend to: a row of nothing but pads.
             seen = (present | ~present.any(1, keepdim=True))[:, None, None, :]
-        angles = rotary_angles(h.shape[1], self.head_width, h)
+        angles = self.angles(h.shape[1], h)
         condition = None if time is None else F.silu(self.time(time))
         for block in self.blocks:
             h = self.through(block, h, seen, angles, condition)
         return self.norm(h)
 
     def step(
-        self, h: Float[Tensor, "B 1 D"], place: int, memories: Mapping[int, Memory], time: Float[Tensor, "B"] | None
-    ) -> Float[Tensor, "B 1 D"]:
-        cosine, sine = rotary_angles(place + 1, self.head_width, h)
+        self, h: Float[Tensor, "B n D"], place: int, memories: Mapping[int, Memory], time: Float[Tensor, "B"] | None
+    ) -> Float[Tensor, "B n D"]:
+        end = place + h.shape[1]
+        cosine, sine = self.angles(end, h)
         condition = None if time is None else F.silu(self.time(time))
+        seen = None
+        if h.shape[1] > 1:
+            seen = torch.ones(h.shape[1], end, dtype=torch.bool, device=h.device).tril(place)[None, None]
         for number, block in enumerate(self.blocks):
-            h = block(h, None, (cosine[place:], sine[place:]), condition, memories[number])
+            h = block(h, seen, (cosine[place:], sine[place:]), condition, memories[number])
         return self.norm(h)
 
 
