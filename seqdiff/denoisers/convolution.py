@@ -123,8 +123,8 @@ class ConvolutionDenoiser(Denoiser):
         return self.normed(h, condition)
 
     def step(
-        self, h: Float[Tensor, "B 1 D"], place: int, memories: Mapping[int, Memory], time: Float[Tensor, "B"] | None
-    ) -> Float[Tensor, "B 1 D"]:
+        self, h: Float[Tensor, "B n D"], place: int, memories: Mapping[int, Memory], time: Float[Tensor, "B"] | None
+    ) -> Float[Tensor, "B n D"]:
         condition = None if time is None else F.silu(self.time(time))
         for number, block in enumerate(self.blocks):
             h = block(h, None, condition, memories[number])
@@ -195,10 +195,15 @@ class Dilated(nn.Conv1d):
         answer = image.squeeze(2).transpose(1, 2)
         return answer[:, : x.shape[1]] if self.causal else answer  # what comes after the end is cut off
 
-    def step(self, x: Float[Tensor, "B 1 D"], memory: Memory) -> Float[Tensor, "B 1 D"]:
-        """One position from the left, with the inputs of the positions before that its taps look at."""
+    def step(self, x: Float[Tensor, "B n D"], memory: Memory) -> Float[Tensor, "B n D"]:
+        """The next positions from the left, with the inputs of the positions before that their taps look at."""
         past = self.dilation[0] * (self.kernel_size[0] - 1)
         if "inputs" not in memory.of_rows:
             memory.of_rows["inputs"] = x.new_zeros(len(x), past, x.shape[2])
-        taps = memory.extended("inputs", x, 1, most=past)[:, :: self.dilation[0]]
+        inputs = memory.extended("inputs", x, 1, most=past)
+        if x.shape[1] > 1:
+            image = inputs.transpose(1, 2).unsqueeze(2)
+            image = F.conv2d(image, self.weight.unsqueeze(2), self.bias, dilation=(1, *self.dilation))
+            return image.squeeze(2).transpose(1, 2)
+        taps = inputs[:, :: self.dilation[0]]
         return F.linear(taps.mT.flatten(1), self.weight.flatten(1), self.bias).unsqueeze(1)

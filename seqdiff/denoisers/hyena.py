@@ -99,8 +99,8 @@ class HyenaDenoiser(Denoiser):
         return self.norm(h)
 
     def step(
-        self, h: Float[Tensor, "B 1 D"], place: int, memories: Mapping[int, Memory], time: None
-    ) -> Float[Tensor, "B 1 D"]:
+        self, h: Float[Tensor, "B n D"], place: int, memories: Mapping[int, Memory], time: None
+    ) -> Float[Tensor, "B n D"]:
         for number, block in enumerate(self.blocks):
             h = block(h, None, memories[number])
         return self.norm(h)
@@ -159,20 +159,25 @@ class Operator(nn.Module):
             v = long_convolution(u, *sides) + u * skip
         return self.out_proj((v * gates[0]).transpose(1, 2))
 
-    def step(self, h: Float[Tensor, "B 1 D"], memory: Memory) -> Float[Tensor, "B 1 D"]:
-        """One position from the left; the sum over those before it costs as many products as there are."""
+    def step(self, h: Float[Tensor, "B n D"], memory: Memory) -> Float[Tensor, "B n D"]:
+        """The next positions from the left; for one, the sum over those before it costs as many products as there
+        are, several are convolved with them."""
         if "filters" not in memory.of_all:
             memory.of_all["filters"] = self.filter(self.length)[0].flip(-1)  # the farthest first, as they are kept
         z, short, taps = self.in_proj(h).transpose(1, 2), self.short_conv, self.short_conv.kernel_size[0]
         if "projections" not in memory.of_rows:
             memory.of_rows["projections"] = z.new_zeros(*z.shape[:2], taps - 1)
-        z = memory.extended("projections", z, 2, most=taps - 1) * short.weight[:, 0]
-        *gates, v = (z.sum(2, keepdim=True) + short.bias[:, None]).chunk(self.steps + 2, 1)
+        z = memory.extended("projections", z, 2, most=taps - 1).unfold(2, taps, 1) * short.weight
+        *gates, v = (z.sum(3) + short.bias[:, None]).chunk(self.steps + 2, 1)
         filters, skips = memory.of_all["filters"].chunk(self.steps), self.skip[:, None].chunk(self.steps)
         for number, (gate, filtered, skip) in enumerate(zip(gates[:0:-1], filters, skips, strict=True)):
             u = v * gate
             kept = memory.extended(f"inputs {number}", u.to(filtered.dtype), 2, most=self.length - 1)
-            v = (kept * filtered[:, -kept.shape[2] :]).sum(2, keepdim=True) + u * skip
+            near = filtered[:, -kept.shape[2] :]
+            if u.shape[2] == 1:
+                v = (kept * near).sum(2, keepdim=True) + u * skip
+            else:
+                v = long_convolution(kept, near.flip(-1))[..., -u.shape[2] :] + u * skip
         return self.out_proj((v * gates[0]).transpose(1, 2))
 
 

@@ -75,8 +75,8 @@ class MambaDenoiser(Denoiser):
         return add_norm(h, stream, self.norm_f.weight)[0]
 
     def step(
-        self, h: Float[Tensor, "B 1 D"], place: int, memories: Mapping[int, Memory], time: None
-    ) -> Float[Tensor, "B 1 D"]:
+        self, h: Float[Tensor, "B n D"], place: int, memories: Mapping[int, Memory], time: None
+    ) -> Float[Tensor, "B n D"]:
         stream = None
         for number, layer in enumerate(self.layers):
             h, stream = layer(h, stream, None, memories[number])
@@ -121,15 +121,15 @@ class Mixer(nn.Module):
         backward = None if self.mamba_rev is None else self.mamba_rev.direction()
         return mix(self.in_proj(h), inside, self.mamba_fwd.direction(), backward, self.out_proj.weight)
 
-    def step(self, h: Float[Tensor, "B 1 D"], memory: Memory) -> Float[Tensor, "B 1 D"]:
-        """One position from the left, with the state and the last letters of those before."""
+    def step(self, h: Float[Tensor, "B n D"], memory: Memory) -> Float[Tensor, "B n D"]:
+        """The next positions from the left, with the state and the last letters of those before."""
         way = self.mamba_fwd.direction()
         x, z = self.in_proj(h).transpose(1, 2).chunk(2, 1)
         taps = way.conv_weight.shape[-1]
         if "letters" not in memory.of_rows:
             memory.of_rows["letters"] = x.new_zeros(*x.shape[:2], taps - 1)
-        x = memory.extended("letters", x, 2, most=taps - 1) * way.conv_weight[:, 0]
-        x = F.silu(x.sum(2, keepdim=True) + way.conv_bias[:, None])
+        x = memory.extended("letters", x, 2, most=taps - 1).unfold(2, taps, 1) * way.conv_weight
+        x = F.silu(x.sum(3) + way.conv_bias[:, None])
         low, B, C = F.linear(x.mT, way.x_proj).split(way.sizes, -1)
         y, memory.of_rows["state"] = selective_scan(
             x, F.linear(low, way.dt_proj).mT, way.A, B.mT, C.mT, way.D, z, way.dt_bias, True,

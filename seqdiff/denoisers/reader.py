@@ -18,7 +18,7 @@ class Memory:
     of_all: dict[str, Tensor] = field(default_factory=dict)
 
     def extended(self, name: str, new: Tensor, dim: int, most: int | None = None) -> Tensor:
-        """What is kept under a name with the new positions behind it, which are kept in turn: all, or the last `most`."""
+        """What is kept under a name with the new positions behind it, kept in turn: all, or the last `most`."""
         before = self.of_rows.get(name)
         now = new if before is None else torch.cat([before, new], dim)
         many = now.shape[dim]

@@ -21,7 +21,7 @@ PLACES = 8
 
 def reading(network: torch.nn.Module, tokens: torch.Tensor) -> None:
     reader = Reader(network, len(tokens))
-    for letters in tokens[:, :-1].mT:
+    for letters in tokens[:, :-1].split(1, 1):
         reader.read(letters)
 
 
