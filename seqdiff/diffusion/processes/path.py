@@ -72,11 +72,16 @@ class Path(Process):
     def integrand(self, network: Denoise, size: int) -> Integrand:
         """The integral with the network in it, of an alphabet of `size` letters."""
 
-        def density(tokens: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        def density(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
             return self.density(network(z, t.float()), tokens.where(tokens < size, 0), z, t)
 
-        def crude(tokens: Tensor, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-            return (z != tokens) / t[:, None], (self.changed(t, size) / t)[:, None].expand(tokens.shape)
+        def crude(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
+            same, other = self.crude(t, size)
+            return torch.where(z == tokens, same[:, None], other[:, None])
+
+        def crude_mean(t: Float[Tensor, "N"]) -> Float[Tensor, "N K"]:
+            (same, other), changed = self.crude(t, size), self.changed(t, size)
+            return ((1 - changed) * same + changed * other)[:, None].expand(-1, size)
 
         return Integrand(
             symbols=size,
@@ -84,8 +89,18 @@ class Path(Process):
             corrupt=lambda tokens, scored, t, keys: self.corrupt(tokens, scored, t, keys, size),
             density=density,
             crude=crude,
-            ends=lambda tokens: torch.full(tokens.shape, self.ends(size), dtype=widest(tokens.device)),
+            crude_mean=crude_mean,
+            ends=torch.full((size,), self.ends(size), dtype=torch.float64),
         )
+
+    def crude(self, t: Float[Tensor, "N"], size: int) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"]]:
+        """f of a letter that is unchanged, and of a changed one, by a network for which all letters are alike."""
+        letter = torch.zeros(len(t), 1, dtype=torch.int64, device=t.device)
+        last = torch.tensor([0.0, 1 - 2**-20], dtype=t.dtype, device=t.device).expand(len(t), 1, 2)
+        other = self.corrupt(letter, letter == 0, t, last, size)  # changed, of symbols to the last one
+        logits = torch.zeros(len(t), 1, size, dtype=t.dtype, device=t.device)
+        same, changed = (self.density(logits, letter, z, t)[:, 0] for z in (letter, other))
+        return same, changed
 
     def loss(self, network: Denoise, batch: Batch, rng: Streams) -> Loss:
         tokens = batch.tokens
