@@ -1,4 +1,4 @@
-"""The file that holds encoded sequences, made in one pass over their FASTA and memory-mapped from then on.
+"""The file that holds encoded sequences or images, made in one pass over their source and memory-mapped from then on.
 
     codes, 1 byte a letter | padding to 8 | words, int64 | footer, JSON | digest of both | length of footer | magic
 
@@ -20,6 +20,7 @@ import os
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
@@ -62,7 +63,7 @@ class Layout(Protocol):
     """What is added to the name of the FASTA file."""
     alphabet: Alphabet
 
-    def encode(self, source: Source, out: Output, words: BinaryIO) -> dict[str, Any]:
+    def encode(self, source: Any, out: Output, words: BinaryIO) -> dict[str, Any]:
         """Writes codes to `out` and words to `words`; the footer, with the `checksum` and the number of `letters` and
         `words`. Raises DataError for what is no FASTA of this alphabet."""
 
@@ -70,8 +71,21 @@ class Layout(Protocol):
         """What it makes of every byte: another table is another encoding."""
 
 
-def encoded(path: str | Path, layout: Layout, progress: Callable[[int], None] | None = None) -> Encoded:
-    """A FASTA file's sequences, plain, gzip or bgzip; encodes them where that was not done before.
+@dataclass(frozen=True)
+class Origin:
+    """What is encoded, where that is no single text file."""
+
+    state: Callable[[], dict[str, int]]
+    """What tells one state of it from another."""
+    open: Callable[[], contextlib.AbstractContextManager[Any]]
+    """What the layout's `encode` reads."""
+
+
+def encoded(
+    path: str | Path, layout: Layout, progress: Callable[[int], None] | None = None, *, origin: Origin | None = None
+) -> Encoded:
+    """A FASTA file's sequences, plain, gzip or bgzip; encodes them where that was not done before. With an `origin`,
+    what stands at `path` is read by that.
 
     `progress` is called while encoding with the bytes of the file read so far (`source.size_of`: the total). Of
     several processes that ask at once, one encodes and the others wait.
@@ -79,12 +93,13 @@ def encoded(path: str | Path, layout: Layout, progress: Callable[[int], None] | 
     Raises DataError: no such file, damage, whatever the layout refuses, no room.
     """
     path = Path(path)
-    if not os.path.isfile(path):
+    if origin is None and not os.path.isfile(path):
         if str(path) == "-" or (os.path.exists(path) and not os.path.isdir(path)):
             raise DataError(f"{name_of(path)} is no regular file: save the {layout.content} to a file first")
         with Source(path):  # says what is wrong with the path
             pass
-    status = path.stat()
+    origin = origin or _file(path, progress)
+    status = origin.state()
     complaint = None
     for target in places(path, layout.suffix):
         try:
@@ -93,10 +108,14 @@ def encoded(path: str | Path, layout: Layout, progress: Callable[[int], None] | 
             complaint = complaint or (f"{target} {error}" if target.exists() else None)
     if complaint:
         log.warning("%s; encoding %s again", complaint, path)
-    return _encode(path, layout, progress)
+    return _encode(path, layout, origin)
 
 
-def _encode(path: Path, layout: Layout, progress: Callable[[int], None] | None) -> Encoded:
+def _file(path: Path, progress: Callable[[int], None] | None = None) -> Origin:
+    return Origin(lambda: state(os.stat(path)), lambda: Source(path, progress=progress))
+
+
+def _encode(path: Path, layout: Layout, origin: Origin) -> Encoded:
     beside, elsewhere = places(path, layout.suffix)
     try:
         target = beside
@@ -116,24 +135,33 @@ def _encode(path: Path, layout: Layout, progress: Callable[[int], None] | None) 
             ) from error
     with locked as alone:
         with contextlib.suppress(NotEncoded):  # another process may have been faster
-            return read(target, layout, path.stat())
+            return read(target, layout, origin.state())
         log.info("encoding %s (once) into %s", path, target)
         if alone:  # what a process left that was killed while encoding
             for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
                 left.unlink(missing_ok=True)
-        write(path, target, layout, progress)
+        write(path, target, layout, origin=origin)
     try:
-        return read(target, layout, path.stat())
+        return read(target, layout, origin.state())
     except NotEncoded as error:
         raise DataError(f"{target} {error} right after it was made: did {path} change?") from error
 
 
-def write(source_path: Path, target: Path, layout: Layout, progress: Callable[[int], None] | None) -> None:
+def write(
+    source_path: Path,
+    target: Path,
+    layout: Layout,
+    progress: Callable[[int], None] | None = None,
+    *,
+    origin: Origin | None = None,
+) -> None:
     """Encodes a FASTA into `target`, which appears whole or not at all. Memory does not grow with the file.
 
     Raises DataError: whatever `fasta.pieces` and the layout raise, a source that changes meanwhile, a full disk.
     """
-    with Source(source_path, progress=progress) as source, Output(target) as out:
+    origin = origin or _file(source_path, progress)
+    begun = origin.state()
+    with origin.open() as source, Output(target) as out:
         try:
             with tempfile.TemporaryFile(dir=target.parent) as words:
                 footer = {"schema": SCHEMA, "content": layout.content, "alphabet": signature(layout)}
@@ -146,15 +174,15 @@ def write(source_path: Path, target: Path, layout: Layout, progress: Callable[[i
                     out.write(block)
         except OSError as error:
             raise DataError(f"cannot write {target}: {explain(error)}") from error
-        footer["source"] = state(source.status)
-        if state(os.stat(source_path)) != footer["source"]:
+        footer["source"] = begun
+        if origin.state() != begun:
             raise DataError(f"{source_path} changed while it was read; try again when it is complete")
         text = json.dumps(footer).encode()
         digest.update(text)
         out.write(text + _TAIL.pack(digest.digest(), len(text), _MAGIC))
 
 
-def read(path: Path, layout: Layout, source: os.stat_result) -> Encoded:
+def read(path: Path, layout: Layout, source: dict[str, int]) -> Encoded:
     """What the file holds, memory-mapped. Raises NotEncoded where that is not to be had."""
     try:
         data = np.memmap(path, np.uint8, "r").view(np.ndarray)
@@ -187,7 +215,7 @@ def read(path: Path, layout: Layout, source: os.stat_result) -> Encoded:
         raise NotEncoded("is damaged")
     if [footer["content"], footer["alphabet"]] != [layout.content, signature(layout)]:
         raise NotEncoded(f"holds another alphabet than {layout.alphabet.name}")
-    if footer["source"] != state(source):
+    if footer["source"] != source:
         raise NotEncoded("is older than the file it was made from")
     return Encoded(footer, data[:letters], table.view(np.int64))
 

@@ -11,11 +11,12 @@ from pydantic import Field
 
 from seqdiff.modalities.dna import Dna
 from seqdiff.modalities.family import Family
+from seqdiff.modalities.image import Image
 from seqdiff.modalities.opened import Opened
 from seqdiff.modalities.protein import Protein
 from seqdiff.modalities.text import Text
 
-ModalityConfig = Annotated[Dna | Protein | Family | Text, Field(discriminator="kind")]
+ModalityConfig = Annotated[Dna | Protein | Family | Text | Image, Field(discriminator="kind")]
 """Any modality."""
 
-__all__ = ["Dna", "Family", "ModalityConfig", "Opened", "Protein", "Text"]
+__all__ = ["Dna", "Family", "Image", "ModalityConfig", "Opened", "Protein", "Text"]

@@ -1,0 +1,186 @@
+"""Images as arrays: NumPy archives (.npz) and tables with a column a pixel.
+
+In an archive each array of images has (N, H, W), (N, H, W, C) or (N, C, H, W) values, or flat rows, which are channel
+after channel, as the downsampled ImageNet has them. A name with train, val or test in it says which split, one with
+label, class, target or y that it is of labels.
+"""
+
+import logging
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer, UInt8
+
+from seqdiff.data.image_sources import UNSAID, Block, Shape, require_shape, split_named
+from seqdiff.errors import DataError
+
+log = logging.getLogger("seqdiff")
+
+_LABELS = re.compile(r"label|class|target|(^|_)y($|_)", re.I)
+
+
+class Archive:
+    """NumPy archives; nothing in them is unpickled."""
+
+    def __init__(self, files: list[Path], shape: Shape):
+        self.files, self._shape = tuple(files), shape
+        self._parts: list[tuple[Path, str, str | None, int]] = []
+        """File, array of images, array of labels, split."""
+        found = []
+        for file in files:
+            with _archive(file) as arrays:
+                parts = _parts(file, arrays.files)
+                self._parts += parts
+                found += [np.unique(_labels(file, name, _array(file, arrays, name))) for _, _, name, _ in parts if name]
+        if found and len(found) < len(self._parts):
+            without = next(file for file, _, name, _ in self._parts if name is None)
+            raise DataError(f"{without}: images without labels, where others have them")
+        self._names = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+        self.classes = tuple(map(str, self._names.tolist())) if found else None
+
+    def blocks(self) -> Iterator[Block]:
+        for file, images, labels, split in self._parts:
+            with _archive(file) as arrays:
+                values = _images(f"{file}, {images}", _array(file, arrays, images), self._shape)
+                classes = None
+                if labels is not None:
+                    classes = np.searchsorted(self._names, _labels(file, labels, _array(file, arrays, labels)))
+                    if len(classes) != len(values):
+                        raise DataError(f"{file}: {len(classes):,} labels ({labels}) for {len(values):,} images")
+            yield Block(values, classes, split)
+
+    def remarks(self) -> list[str]:
+        return []
+
+
+class Pixels:
+    """A table (comma or tab, plain or gzip), a row an image, a column a pixel's value, 0 to 255; and one of labels.
+
+    The column of labels is the one that its header names (label, class, target, y), or the last, or the first where
+    that alone takes more than one value.
+    """
+
+    def __init__(self, path: Path, shape: Shape):
+        import pandas as pd
+
+        self.files, dimensions = (path,), int(np.prod(shape))
+        try:
+            table = pd.read_csv(path, header=None, sep="\t" if ".tsv" in path.suffixes else ",", low_memory=False)
+        except (OSError, ValueError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: cannot be read as a table: {str(error).splitlines()[0]}") from error
+        header = None
+        if table.iloc[0].map(lambda cell: isinstance(cell, str)).any():
+            header, table = [str(cell).strip().lower() for cell in table.iloc[0]], table.iloc[1:]
+        if table.shape[1] not in (dimensions, dimensions + 1):
+            raise DataError(
+                f"{path}: {table.shape[1]:,} columns, where images of {shape[0]} x {shape[1]} x {shape[2]} have "
+                f"{dimensions:,}, and one of labels or none: set data.size and data.channels"
+            )
+        column = None if table.shape[1] == dimensions else _label_column(path, table, header)
+        numbers = table.drop(columns=[] if column is None else [table.columns[column]])
+        try:
+            values = numbers.to_numpy(np.float64)
+        except ValueError as error:
+            raise DataError(f"{path}: a pixel that is no number: {error}") from error
+        self._values = _eight_bits(str(path), values).reshape(-1, *shape)
+        self.classes = self._class = None
+        if column is not None:
+            names, self._class = np.unique(table.iloc[:, column].astype(str), return_inverse=True)
+            self.classes = tuple(names.tolist())
+
+    def blocks(self) -> Iterator[Block]:
+        yield Block(self._values, self._class, UNSAID)
+
+    def remarks(self) -> list[str]:
+        return []
+
+
+def _label_column(path: Path, table, header: list[str] | None) -> int:
+    last = table.shape[1] - 1
+    if header is not None:
+        named = [number for number, name in enumerate(header) if _LABELS.search(name)]
+        if len(named) != 1:
+            raise DataError(f"{path}: which column has the labels? Call one, and no other, label")
+        return named[0]
+    column = 0 if table.iloc[:, last].nunique() == 1 and table.iloc[:, 0].nunique() > 1 else last
+    log.info("%s: the %s column is taken for labels", path, "first" if column == 0 else "last")
+    return column
+
+
+def _parts(file: Path, names: list[str]) -> list[tuple[Path, str, str | None, int]]:
+    """The arrays of an archive, those of images each with that of its labels."""
+    labels = {_split(file, name): name for name in names if _LABELS.search(name)}
+    images = {}
+    for name in names:
+        if not _LABELS.search(name) and not name.lower().endswith("mean"):
+            if (split := _split(file, name)) in images:
+                raise DataError(
+                    f"{file}: which array has the images, {images[split]} or {name}? Keep one of them, or say train, "
+                    "val and test in their names"
+                )
+            images[split] = name
+    if not images:
+        raise DataError(f"{file}: no array of images in it; it has {', '.join(names) or 'none'}")
+    return [(file, name, labels.get(split), split) for split, name in sorted(images.items())]
+
+
+def _split(file: Path, name: str) -> int:
+    found = split_named(name)
+    return split_named(file.name) if found == UNSAID else found
+
+
+def _images(where: str, found: np.ndarray, shape: Shape) -> UInt8[np.ndarray, "N H W C"]:
+    """Values in the shape that is wanted, whichever of the orders they have."""
+    rows, columns, channels = shape
+    found = _eight_bits(where, found)
+    if found.shape[1:] == shape:
+        return found
+    if found.shape[1:] == (channels, rows, columns):
+        return found.transpose(0, 2, 3, 1)
+    if found.ndim == 3 and found.shape[1:] == (rows, columns) and channels == 1:
+        return found[..., None]
+    if found.ndim == 2 and found.shape[1] == rows * columns * channels:
+        return found.reshape(-1, channels, rows, columns).transpose(0, 2, 3, 1)
+    if found.ndim in (3, 4):
+        require_shape(Path(where), found.shape[1:], shape)
+    raise DataError(
+        f"{where}: {' x '.join(map(str, found.shape))} values are no images of {rows} x {columns} x {channels}: set "
+        "data.size and data.channels"
+    )
+
+
+def _eight_bits(where: str, found: np.ndarray) -> UInt8[np.ndarray, "..."]:
+    if found.dtype == np.uint8:
+        return found
+    if found.dtype == bool:
+        return found.astype(np.uint8) * 255
+    if not np.issubdtype(found.dtype, np.number):
+        raise DataError(f"{where}: {found.dtype} are no pixel values: save them as whole numbers, 0 to 255 (uint8)")
+    if not (np.isfinite(found).all() and (found == np.rint(found)).all() and 0 <= found.min() <= found.max() <= 255):
+        raise DataError(f"{where}: pixel values that are not whole numbers from 0 to 255: scale them first (uint8)")
+    return found.astype(np.uint8)
+
+
+def _labels(file: Path, name: str, found: np.ndarray) -> Integer[np.ndarray, "N"]:
+    found = found.reshape(-1) if found.ndim == 2 and 1 in found.shape else found
+    if found.ndim != 1 or not np.issubdtype(found.dtype, np.integer):
+        raise DataError(f"{file}: {name} are no labels: whole numbers, one an image")
+    return found
+
+
+def _archive(file: Path):
+    try:
+        return np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{file}: damaged, or no NumPy archive: {error}") from error
+
+
+def _array(file: Path, arrays, name: str) -> np.ndarray:
+    try:
+        return arrays[name]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{file}: {name} cannot be read: {error}") from error
