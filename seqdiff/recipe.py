@@ -116,7 +116,7 @@ class Recipe(Config):
         if self.process.needs_blocks != self.denoiser.blocks:
             raise ValueError(
                 f"process {kind!r} has blocks of {self.process.needs_blocks} letters and the network blocks of "
-                f"{self.denoiser.blocks}: set process.length and denoiser.blocks alike (of a transformer)"
+                f"{self.denoiser.blocks}: set process.length and denoiser.block_length alike (of a transformer)"
             )
         if self.process.predicts_mask and not self.denoiser.gives_mask_logit:
             raise ValueError(
