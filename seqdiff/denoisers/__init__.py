@@ -18,6 +18,7 @@ from seqdiff.denoisers.hyena import Hyena
 from seqdiff.denoisers.mamba import Mamba
 from seqdiff.denoisers.pairwise import Pairwise
 from seqdiff.denoisers.transformer import Transformer
+from seqdiff.denoisers.unet import UNet
 
 __all__ = [
     "ByteNet",
@@ -32,6 +33,7 @@ __all__ = [
     "Network",
     "Pairwise",
     "Transformer",
+    "UNet",
 ]
 
 DenoiserConfig = Annotated[
@@ -43,7 +45,8 @@ DenoiserConfig = Annotated[
     | Hyena
     | Mamba
     | Caduceus
-    | Pairwise,
+    | Pairwise
+    | UNet,
     Field(discriminator="kind"),
 ]  # fmt: skip
 """Every network a recipe can name, told apart by `kind`."""

@@ -20,6 +20,7 @@ from seqdiff.denoisers import (
     Mamba,
     Pairwise,
     Transformer,
+    UNet,
 )
 from seqdiff.denoisers.reader import Reader
 
@@ -75,6 +76,19 @@ SMALL = {
         Caduceus(width=8, depth=2, states=3, tie_embedding=True),
     ],
     "pairwise": [Pairwise()],
+    "unet": [
+        UNet(grid=(5, 10, 2), width=8, depth=2, value_width=6, groups=2),
+        UNet(grid=(10, 10, 1), width=8, depth=1, value_width=6, groups=4, time_conditioning=True),
+        UNet(
+            grid=(10, 10, 1),
+            width=8,
+            depth=1,
+            value_width=6,
+            groups=4,
+            time_conditioning=True,
+            transformer={"depth": 1, "width": 8, "heads": 2, "hidden": 6},
+        ),
+    ],
 }
 ALL = [settings for group in SMALL.values() for settings in group]
 NAMES = [f"{settings.kind}-{i}" for group in SMALL.values() for i, settings in enumerate(group)]
