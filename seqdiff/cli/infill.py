@@ -56,6 +56,7 @@ def command(
     stride: options.Stride = None,
     guidance: options.Guidance = None,
     unconditional: options.Unconditional = None,
+    label: options.Label = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Fillings of each record.")] = 1,
     format: Annotated[
         str | None,
@@ -92,7 +93,7 @@ def command(
         chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
         chosen = options.plain(chosen, particles)
         options.require_draws(chosen, "--samples", samples)
-        loaded = options.load(model, device, guidance, unconditional)
+        loaded = options.load(model, device, guidance, unconditional, label)
         if particles is None:
             chosen = options.of_process(
                 chosen, sampler, loaded, settings or [], steps=steps, temperature=temperature, top_p=top_p
@@ -140,7 +141,7 @@ def command(
         chosen = options.exact(chosen, particles) if exact_evidence else options.plain(chosen, particles)
     options.require_draws(chosen, "--samples", samples)
     trusted = (TRUSTED_QUALITY if trusted_quality is None else trusted_quality) if soft_evidence else None
-    loaded = options.load(model, device, guidance, unconditional)
+    loaded = options.load(model, device, guidance, unconditional, label)
     if not (task or exact_evidence or particles):
         chosen = options.of_process(
             chosen, sampler, loaded, settings or [], steps=steps, temperature=temperature, top_p=top_p

@@ -60,7 +60,14 @@ Stride = Annotated[
     typer.Option("--stride", min=1, help="Letters a window fills of records longer than the context; default: half."),
 ]
 Guidance = Annotated[
-    float | None, typer.Option("--guidance", help="Lean to --model, away from --unconditional: 0 to 1, or past 1.")
+    float | None,
+    typer.Option(
+        "--guidance",
+        help="Lean to --label, away from no label; or to --model, away from --unconditional: 0 to 1, or past 1.",
+    ),
+]
+Label = Annotated[
+    str | None, typer.Option("--label", help="The class of all sequences, for a model that was trained with classes.")
 ]
 Unconditional = Annotated[Path | None, typer.Option("--unconditional", help="The other run, of the same alphabet.")]
 Report = Annotated[
@@ -199,7 +206,7 @@ def of_process(
     chosen: "Sampler", kind: str | None, model: "Model", settings: list[str], **standard: float | None
 ) -> "Sampler":
     """The chosen sampler; where none was, that of the process the model was trained by, with the same settings."""
-    own = model.recipe.process.sampler()
+    own = model.sampler()
     return chosen if kind is not None or own.of is None else sampler(own.kind, settings, **standard)
 
 
@@ -233,14 +240,21 @@ def require_draws(chosen: "Sampler", option: str, number: int) -> None:
         raise UsageError(f"{option} {number}: --sampler {chosen.kind} draws nothing, so all of them would be the same")
 
 
-def load(run: Path | None, device: str, guidance: float | None, unconditional: Path | None) -> "Model":
-    """The model of a command, guided by a second one or not."""
-    if (guidance is None) != (unconditional is None):
-        raise UsageError("--guidance and --unconditional: give both or none")
+def load(
+    run: Path | None, device: str, guidance: float | None, unconditional: Path | None, label: str | None = None
+) -> "Model":
+    """The model of a command: told a class or not, guided by itself without it, by a second one, or not."""
+    if unconditional is not None and guidance is None:
+        raise UsageError("--unconditional: it is what --guidance leans away from, so give --guidance as well")
+    if guidance is not None and unconditional is None and label is None:
+        raise UsageError("--guidance: give --label, or the other run with --unconditional")
     from seqdiff import model as models
 
     loaded = models.load(run, device)
-    return loaded if guidance is None else loaded.guided(models.load(unconditional, device), guidance)
+    told = loaded if label is None else loaded.labelled(label)
+    if guidance is None:
+        return told
+    return told.guided(loaded if unconditional is None else models.load(unconditional, device), guidance)
 
 
 def check_stride(stride: int | None, model: "Model", longest: int | None) -> None:

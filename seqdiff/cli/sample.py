@@ -35,6 +35,7 @@ def command(
     stride: options.Stride = None,
     guidance: options.Guidance = None,
     unconditional: options.Unconditional = None,
+    label: options.Label = None,
     format: Annotated[
         str | None, typer.Option("--format", help="fasta or fastq, not of text; default: by the output, else fasta.")
     ] = None,
@@ -71,7 +72,7 @@ def command(
         chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
         chosen = options.plain(chosen, particles)
         options.require_draws(chosen, "-n", number)
-    loaded = options.load(model, device, guidance, unconditional)
+    loaded = options.load(model, device, guidance, unconditional, label)
     if task:
         task.require_dna(loaded.alphabet)
     elif particles is None:

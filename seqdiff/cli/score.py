@@ -48,6 +48,7 @@ def command(
         list[str] | None, typer.Option("--region", help="Score this region only: NAME:START-END, 1-based. Repeatable.")
     ] = None,
     clip: Annotated[bool, typer.Option("--clip", help="Cut regions that run past the end of a record.")] = False,
+    label: options.Label = None,
     duplicates: options.Duplicates = "error",
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -88,13 +89,14 @@ def command(
         raise UsageError("--fasta - and --bed -: only one of them can be stdin")
     results.require_own("-o", None if str(output) == "-" else output, fasta, text, bed)
     inputs.require(fasta, text, bed)
-    from seqdiff import model as models
     from seqdiff.data.fasta import Output, read_records
     from seqdiff.diffusion.likelihood import Chain, Pseudo
 
-    loaded = models.load(model, device)
+    loaded = options.load(model, device, None, None, label)
     match method:
         case "elbo":
+            if draws is not None and loaded.recipe.process.exact:
+                raise UsageError(f"--draws: {loaded.recipe.name} gives -log p itself, and nothing is drawn for it")
             scorer = _elbo(DRAWS if draws is None else draws, loaded)
         case "chain":
             scorer = Chain(order=order or "random", orders=orders)
@@ -110,31 +112,35 @@ def command(
                 records, scorer, spans=spans, seed=seed, source=fasta or text, progress=advance
             )
             first = next(scores, None)  # whatever is wrong with the model is said before there is any output
-            out.write((_header(scorer, loaded, seed) + _columns(scorer, loaded, spans is not None)).encode())
+            out.write((_header(scorer, loaded, seed, label) + _columns(scorer, loaded, spans is not None)).encode())
             while first is not None:
                 out.write(_line(first, scorer).encode("utf-8", "surrogateescape"))
                 first = next(scores, None)
 
 
 def _elbo(draws: int, loaded: "Model") -> "ScorerConfig":
+    from seqdiff.diffusion.denoise import is_hollow
     from seqdiff.diffusion.likelihood import Elbo
 
-    scorer = Elbo.of_draws(draws, loaded.denoiser.hollow)
+    scorer = Elbo.of_draws(draws, is_hollow(loaded.denoiser))
     if draws % scorer.replicates:
         used = scorer.strata * scorer.replicates
         raise UsageError(f"--draws {draws}: use a multiple of {scorer.replicates}, like {used}")
     return scorer
 
 
-def _header(scorer: "ScorerConfig", loaded: "Model", seed: int) -> str:
+def _header(scorer: "ScorerConfig", loaded: "Model", seed: int, label: str | None) -> str:
     match scorer.kind:
+        case "elbo" if loaded.recipe.process.exact:
+            how = ""
         case "elbo":
             how = f"draws={scorer.strata * scorer.replicates} strata={scorer.strata} replicates={scorer.replicates} "
         case "chain":
             how = f"order={scorer.order} " + (f"orders={scorer.count} " if scorer.order == "random" else "")
         case "pseudo":
             how = ""
-    model = f"model={loaded.recipe.name} context={loaded.context}"
+    model = f"model={loaded.recipe.name} context={loaded.context} process={loaded.recipe.process.kind}"
+    model += f" label={label}" if label is not None else ""
     header = f"# seqdiff {__version__} method={scorer.kind} {how}seed={seed} {model}\n"
     return header + (f"{NO_LIKELIHOOD}\n" if scorer.kind == "pseudo" else "")
 

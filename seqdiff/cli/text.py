@@ -29,7 +29,7 @@ BlankMarks = Annotated[
         "(as many as there are, two or more).",
     ),
 ]
-COMMON = {"text", "model", "output", "seed", "device", "threads", "quiet", "verbose"}
+COMMON = {"text", "model", "output", "seed", "device", "threads", "quiet", "verbose", "label"}
 SAMPLING = {"sampler", "steps", "temperature", "top_p", "settings", "particles", "stride", "guidance", "unconditional"}
 
 

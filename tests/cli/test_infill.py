@@ -149,8 +149,8 @@ def test_guidance(reads):
     assert run("infill", "--fasta", reads, "--guidance", 1, "--unconditional", "x") == alone
     for weight, words in ((-1, "a guidance weight is"), ("nan", "a guidance weight is")):
         assert words in fails("infill", "--fasta", reads, f"--guidance={weight}", "--unconditional", "x", code=2)
-    assert "give both or none" in fails("infill", "--fasta", reads, "--guidance", 2, code=2)
-    assert "give both or none" in fails("sample", "--unconditional", "x", code=2)
+    assert "give --label, or the other run" in fails("infill", "--fasta", reads, "--guidance", 2, code=2)
+    assert "give --guidance as well" in fails("sample", "--unconditional", "x", code=2)
     assert "of DNA and protein" in fails("sample", "--guidance", 2, "--unconditional", "protein", code=2)
 
 
