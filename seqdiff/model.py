@@ -6,6 +6,7 @@
 """
 
 import copy
+import difflib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -30,9 +31,10 @@ from seqdiff.data.vcf import Vcf
 from seqdiff.denoisers import Denoiser
 from seqdiff.diffusion.denoise import Denoise
 from seqdiff.diffusion.guidance import Guided
+from seqdiff.diffusion.labels import Labelled
 from seqdiff.diffusion.likelihood import Elbo, ScorerConfig
 from seqdiff.diffusion.processes import Bound
-from seqdiff.diffusion.samplers import Particles, Sampler
+from seqdiff.diffusion.samplers import Ancestral, Particles, Sampler
 from seqdiff.errors import DataError, UsageError
 from seqdiff.inference import infill, score, variants
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
@@ -58,7 +60,8 @@ class Model:
     """A trained network ready for use; `load` makes one. Results are reproducible from `seed` alone."""
 
     def __init__(self, denoiser: Denoiser, recipe: Recipe, provenance: Provenance, device: torch.device):
-        self.denoiser = Frozen(denoiser, device, recipe.process)
+        self.frozen = Frozen(denoiser, device, recipe.process)
+        self.denoiser: Denoise = self.frozen
         """The network as it was trained: what samplers and bounds of its own process ask."""
         self.recipe, self.provenance, self.device = recipe, provenance, device
         self._context = recipe.data.context
@@ -103,9 +106,29 @@ class Model:
         query = self.facts.get("query")
         return len(query["sequence"]) if query else None
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes that a sequence can be told to be of; none of most models."""
+        return self.recipe.data.labels
+
+    def labelled(self, label: str) -> "Model":
+        """This model told that every sequence is of one class. Raises UsageError for a class that it does not know."""
+        if not self.labels:
+            raise UsageError(f"--label {label}: {self.recipe.name} was trained without classes")
+        if label not in self.labels:
+            near = difflib.get_close_matches(label, self.labels, n=1)
+            some = ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else "")
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {some}"
+            raise UsageError(f"--label {label}: {self.recipe.name} knows no such class; {hint}")
+        told = copy.copy(self)
+        vars(told).pop("denoise", None)
+        told.denoiser = Labelled(self.frozen, self.labels.index(label))
+        return told
+
     def guided(self, unconditional: "Model", weight: float) -> "Model":
         """This model, leaning away from another of its alphabet: classifier-free guidance (`diffusion.guidance`).
 
+        A model told a class leans away from itself when not told: `model.labelled("7").guided(model, 2.0)`.
         It looks at no more than the smaller of both contexts. Raises UsageError for two alphabets, or a weight below 0.
         """
         if unconditional.alphabet != self.alphabet:
@@ -155,12 +178,16 @@ class Model:
             design.require_dna(self.alphabet)
             if not isinstance(sampler or Particles(), Particles):
                 raise UsageError(f"constraints are met by the sampler particles, not by {sampler.kind}")
-        chosen = sampler or (Particles(particles=PARTICLES) if design else self.recipe.process.sampler())
+        chosen = sampler or (Particles(particles=PARTICLES) if design else self.sampler())
         return infill.infill(
             self._checked(records, source), self.asked_by(chosen), self.alphabet, self.context, chosen,
             seed=seed, samples=samples, spans=spans, trusted=trusted, stride=stride, design=design, inserted=inserted,
             batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip
+
+    def sampler(self) -> Sampler:
+        """What samples where nothing else is asked for: the sampler of its process, or of a guided model's masks."""
+        return Ancestral() if self.is_guided else self.recipe.process.sampler()
 
     def asked_by(self, sampler: Sampler) -> Denoise:
         """What a sampler is given: one of a process alone gets the network as it was trained, and that process's only.
@@ -422,7 +449,7 @@ class Model:
         """What gives the network's hidden states. Raises UsageError for a guided model, which is two networks."""
         if self.is_guided:
             raise UsageError("a guided model is two networks, with no states of its own: embed with one of them")
-        return States(self.denoiser.network, self.alphabet, self.device, strand=strand)
+        return States(self.frozen.network, self.alphabet, self.device, strand=strand)
 
     def _checked(self, records: Iterable[Record], source: str) -> Iterator[Record]:
         for record in records:
