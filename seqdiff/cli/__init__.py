@@ -15,6 +15,7 @@ import typer
 
 from seqdiff import __version__
 from seqdiff.cli import (
+    compare,
     doctor,
     embed,
     evaluate,
@@ -89,6 +90,7 @@ app.command("embed")(guarded(embed.command))
 app.command("finetune")(guarded(finetune.command))
 app.command("predict")(guarded(predict.command))
 app.command("evaluate")(guarded(evaluate.command))
+app.command("compare")(guarded(compare.command))
 app.command("import")(guarded(import_.command))
 app.command("doctor")(guarded(doctor.command))
 genomes_app = typer.Typer(help="Genomes that seqdiff knows by name.", no_args_is_help=True, rich_markup_mode=None)

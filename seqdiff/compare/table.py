@@ -1,0 +1,116 @@
+"""The summary of a comparison as text, Markdown and TSV."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from seqdiff.data.table import line_of
+from seqdiff.evaluate.answer import Table
+from seqdiff.evaluate.statistics import Estimate
+
+TSV = (
+    "comparison", "budget", "name", "title", "state", "kind", "bits", "bits_se", "se_monte_carlo", "seeds_sd",
+    "difference", "difference_se", "perplexity", "parameters", "steps", "letters", "letters_per_second", "minutes",
+    "distance", "distance_se", "calls", "why",
+)  # fmt: skip
+"""Columns of the TSV; bits are of a letter, minutes of computing, calls network passes a sample."""
+
+
+def tables(summary: dict[str, Any]) -> list[Table]:
+    """One for each kind of budget."""
+    return [_table(summary, half) for half in summary["halves"]]
+
+
+def remarks(summary: dict[str, Any]) -> list[str]:
+    """What stands below the tables: doubts, and why systems failed."""
+    failed = {
+        f"{row['title']} failed: {row['why']}": None
+        for half in summary["halves"]
+        for row in half["rows"]
+        if row["state"] == "failed"
+    }
+    return [*summary["remarks"], *failed]
+
+
+def markdown(summaries: Sequence[dict[str, Any]]) -> str:
+    """All tables, each under its title."""
+    parts = []
+    for summary in summaries:
+        for table in tables(summary):
+            lines = [table.columns, ["---", *["---:"] * (len(table.columns) - 1)], *table.rows]
+            body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+            parts.append(f"{table.title}\n\n{body}")
+        if notes := remarks(summary):
+            parts.append("\n".join(f"- {note}" for note in notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def tsv(summaries: Sequence[dict[str, Any]]) -> bytes:
+    """A line for each row of each table; what is not known is empty."""
+    lines = [line_of(TSV)]
+    for summary in summaries:
+        for half in summary["halves"]:
+            for row in half["rows"]:
+                values = row | {"comparison": summary["comparison"], "budget": half["budget"], "kind": _kind(row)}
+                for name in ("bits", "difference", "distance"):
+                    both = row.get(name) or {"value": None, "se": None}
+                    values |= {name: both["value"], f"{name}_se": both["se"]}
+                lines.append(line_of([_cell(values.get(column)) for column in TSV]))
+    return b"".join(lines)
+
+
+def amount(half: dict[str, Any]) -> str:
+    """What each system of a table could spend.
+
+    >>> amount({"budget": "tokens", "amount": 4_000_000}), amount({"budget": "minutes", "amount": 2.5})
+    ('4,000,000 letters', '2.5 minutes of computing')
+    """
+    return f"{half['amount']:,} letters" if half["budget"] == "tokens" else f"{half['amount']:g} minutes of computing"
+
+
+def _table(summary: dict[str, Any], half: dict[str, Any]) -> Table:
+    unit, samples, place = summary["unit"], summary["samples"], summary["place"]
+    reference = next(row["title"] for row in half["rows"] if row["name"] == summary["reference"])
+    several = f", the mean of {len(summary['seeds'])} seeds" if len(summary["seeds"]) > 1 else ""
+    where = f" on {place['device']}" if place else ""
+    columns = [
+        "", f"bits per {unit}", f"minus {reference}", "", "parameters", "letters", "letters/s", "minutes",
+        *([f"{samples['word']}-mers apart", "calls"] if samples else []),
+    ]  # fmt: skip
+    rows = [tuple(_cells(row)[: len(columns)]) for row in half["rows"] if samples or row["name"] != "held-out"]
+    title = (
+        f"{summary['comparison']}: {amount(half)} of training each{where}{several}; {summary['data']}; held-out bits "
+        f"of {summary['scored']:,} {unit}s in {summary['read']}"
+    )
+    if samples:
+        title += f"; {samples['number']} samples"
+    return Table(title, tuple(columns), tuple(rows))
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    cost = {"failed": "failed", "waiting": "not run"}.get(row["state"]) or _estimate(row.get("bits"))
+    distance, calls = _estimate(row.get("distance"), 3), row.get("calls")
+    return [
+        row["title"], cost, _estimate(row.get("difference"), sign=True), _kind(row),
+        _whole(row.get("parameters")), _whole(row.get("letters")), _whole(row.get("letters_per_second")),
+        "" if row.get("minutes") is None else f"{row['minutes']:.1f}",
+        distance, "" if calls is None else f"{calls:,.1f}",
+    ]  # fmt: skip
+
+
+def _kind(row: dict[str, Any]) -> str:
+    """Whether bits are -log p itself or a bound on it."""
+    return "" if "bits" not in row else "exact" if row["exact"] else "at most"
+
+
+def _estimate(value: dict[str, Any] | None, digits: int = 4, sign: bool = False) -> str:
+    return "" if value is None else Estimate(**value).format(digits, sign)
+
+
+def _whole(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
