@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int, Int64
 
 from seqdiff.data.batches import Batch, Shuffled
+from seqdiff.data.classes import Classes
 from seqdiff.data.collection import Collection
 from seqdiff.data.sequences import as_batch
 from seqdiff.streams import seed_of, uniforms
@@ -74,7 +75,9 @@ class Buckets:
         batch_size: int,
         seed: int,
         weights: Float64[np.ndarray, "R"] | None = None,
+        classes: Classes | None = None,
     ):
+        self.classes = classes
         self.collection, self.context, self._seed = collection, context, seed
         sizes = np.minimum(collection.lengths_of(records), context)
         self.letters = float(sizes.sum() if weights is None else sizes @ weights)
@@ -111,7 +114,10 @@ class Buckets:
         spare = lengths - sizes + 1
         starts = (uniforms(self._seed, f"crop {bucket}", positions) * spare).astype(np.int64)
         codes = self.collection.gather(records, starts, sizes, int(self.widths[bucket]))
-        return as_batch(codes, self.collection.alphabet.size)
+        labels = None
+        if self.classes is not None:
+            labels = self.classes.told(records, seed_of(self._seed, "labels", bucket), positions)
+        return as_batch(codes, self.collection.alphabet.size, labels)
 
     def _items(self, bucket: int, positions: Int64[np.ndarray, "B"]) -> Int64[np.ndarray, "B"]:
         """The sequences of a bucket that stand at positions of its endless stream."""

@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 from jaxtyping import Int, Int64, Integer
+from torch import Tensor
 
 from seqdiff.data.batches import Batch
+from seqdiff.data.classes import Classes
 from seqdiff.data.collection import Collection
 
 
@@ -21,7 +23,9 @@ class Sequences:
         records: Int[np.ndarray, "R"],
         context: int,
         clusters: Int64[np.ndarray, "R"] | None = None,
+        classes: Classes | None = None,
     ):
+        self.classes = classes
         self.collection, self.records, self.context = collection, records, context
         lengths = collection.lengths_of(records)
         pieces = -(-lengths // context)
@@ -48,10 +52,11 @@ class Sequences:
         items = np.asarray(items)
         sizes = self._size[items]
         codes = self.collection.gather(self._record[items], self._start[items], sizes, int(sizes.max(initial=0)))
-        return as_batch(codes, self.collection.alphabet.size)
+        labels = None if self.classes is None else self.classes.labels(self._record[items])
+        return as_batch(codes, self.collection.alphabet.size, labels)
 
 
-def as_batch(codes: Integer[np.ndarray, "B L"], symbols: int) -> Batch:
+def as_batch(codes: Integer[np.ndarray, "B L"], symbols: int, labels: Int[Tensor, "B"] | None = None) -> Batch:
     """Tokens that weigh 1 where they are known."""
     tokens = torch.from_numpy(codes.astype(np.int64))
-    return Batch(tokens, (tokens < symbols).float())
+    return Batch(tokens, (tokens < symbols).float(), labels)

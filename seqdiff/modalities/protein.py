@@ -4,6 +4,7 @@ a FASTA file -> Proteome -> without duplicates -> by the hash of a sequence, or 
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,9 +14,11 @@ from jaxtyping import Float64, Int64, UInt8
 from pydantic import Field, model_validator
 
 from seqdiff.alphabet import PROTEIN, Alphabet
-from seqdiff.data import proteins
+from seqdiff.data import headers, proteins
+from seqdiff.data.classes import DROPOUT, Classes, common, read_table
 from seqdiff.data.clusters import read_clusters
-from seqdiff.data.proteome import Proteome
+from seqdiff.data.fasta import read_records
+from seqdiff.data.proteome import Proteome, key_of
 from seqdiff.errors import ConfigError, DataError
 from seqdiff.modalities.modality import Modality
 from seqdiff.modalities.whole import SPLITS, Shares, Whole, held_out
@@ -50,6 +53,16 @@ class Protein(Modality):
     min_length: int = Field(1, ge=1)
     """Shorter proteins are left out."""
 
+    conditional: Literal["organism"] | Path | None = None
+    """Whether the network is told the class of a protein: the organism that its header names, or what a table of two
+    columns says of its name, such as its family."""
+    least: int | None = Field(None, ge=1)
+    """Classes of fewer proteins are not told. Default: 20."""
+    label_dropout: float | None = Field(None, ge=0, lt=1)
+    """Share of the training rows whose class is not told, so that the network can do without. Default: 0.1."""
+    classes: tuple[str, ...] | None = None
+    """The names of the classes, which the data say."""
+
     @model_validator(mode="after")
     def _consistent(self) -> "Protein":
         if self.proteins is not None and self.fasta is not None:
@@ -61,11 +74,36 @@ class Protein(Modality):
             raise ValueError("balance_power belongs to balance: organism, gene or cluster")
         if self.balance == "cluster" and self.clusters is None and self.proteins is None:
             raise ValueError("balance: cluster needs clusters, a table")
+        if self.conditional is None and (self.least, self.label_dropout, self.classes) != (None, None, None):
+            raise ValueError("least, label_dropout and classes belong to conditional: organism, or a table")
         return self
 
     @property
     def alphabet(self) -> Alphabet:
         return PROTEIN
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.classes or ()
+
+    def resolved(self) -> "Protein":
+        """With the names of the classes, the largest first. Raises ConfigError where the data say fewer than two, or
+        others than are given; DataError as `open`."""
+        if self.conditional is None:
+            return self
+        path = self._files()[0].expanduser()
+        names = classes_of(path, self.conditional)
+        least = 20 if self.least is None else self.least
+        found = common(names, least)
+        if len(found) < 2:
+            what = "the headers name" if self.conditional == "organism" else f"{self.conditional} names"
+            raise ConfigError(
+                f"data.conditional: {what} {len(found)} classes of at least {least} proteins of {path}: two are "
+                "needed; lower data.least, or leave data.conditional out"
+            )
+        if self.classes not in (None, found):
+            raise ConfigError(f"data.classes: {path} has {len(found)} others: leave data.classes out")
+        return self.model_copy(update={"classes": found})
 
     def open(self) -> "ProteinData":
         """The data, encoded if need be.
@@ -73,18 +111,11 @@ class Protein(Modality):
         Raises DataError: no such file or table, proteins that the table does not have, a split without a protein.
         ConfigError for a model whose proteins nobody knows.
         """
-        fasta, clusters = self.fasta, self.clusters
-        if self.proteins is not None:
-            entry = proteins.Registry.load()[self.proteins]
-            fasta, clusters = entry.path, clusters or entry.clusters_path
-        if fasta is None:
-            raise ConfigError(
-                "data.fasta: no file of proteins is named: train with --set data.fasta=FILE, import with --fasta FILE"
-            )
+        fasta, clusters = self._files()
         proteome = Proteome.open(fasta.expanduser())
         _doubt(proteome)
         cluster = None if clusters is None else read_clusters(clusters.expanduser()).of(proteome)
-        data = ProteinData(self, proteome, _places(self, proteome, cluster), cluster)
+        data = ProteinData(self, proteome, _places(self, proteome, cluster), cluster, self._classes(proteome))
         for split in SPLITS:
             if not len(data.records(split)):
                 what = "proteins" if cluster is None else "clusters"
@@ -93,6 +124,37 @@ class Protein(Modality):
                     f"{self.splits.valid:g} and {self.splits.test:g}; give more, or larger shares (data.splits)"
                 )
         return data
+
+    def _files(self) -> tuple[Path, Path | None]:
+        """The proteins and their clusters."""
+        if self.proteins is not None:
+            entry = proteins.Registry.load()[self.proteins]
+            return entry.path, self.clusters or entry.clusters_path
+        if self.fasta is None:
+            raise ConfigError(
+                "data.fasta: no file of proteins is named: train with --set data.fasta=FILE, import with --fasta FILE"
+            )
+        return self.fasta, self.clusters
+
+    def _classes(self, proteome: Proteome) -> Classes | None:
+        if self.classes is None:
+            return None
+        number = {name: place for place, name in enumerate(self.classes)}
+        of = [number.get(name, len(number)) for name in classes_of(proteome.path, self.conditional)]
+        dropout = DROPOUT if self.label_dropout is None else self.label_dropout
+        return Classes(self.classes, np.array(of, np.int64), dropout)
+
+
+def classes_of(path: Path, conditional: Path | str) -> Iterator[str]:
+    """The class of each record of a FASTA file, empty where nothing says it: the organism of its header, or what a
+    table says of its name."""
+    table = None if conditional == "organism" else read_table(Path(conditional).expanduser())
+    for record in read_records(path, duplicates="keep"):
+        said = headers.parse(record.header.encode("utf-8", "surrogateescape"))
+        if table is None:
+            yield said.organism.decode("utf-8", "surrogateescape")
+        else:
+            yield table.get(key_of(said.identifier), "")
 
 
 @dataclass(frozen=True)

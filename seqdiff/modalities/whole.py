@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from seqdiff.config import Config
 from seqdiff.data.buckets import Buckets
+from seqdiff.data.classes import Classes
 from seqdiff.data.collection import Collection
 from seqdiff.data.lengths import counted
 from seqdiff.data.sequences import Sequences
@@ -68,6 +69,8 @@ class Whole:
     """Of each record, its place in `SPLITS`, or beyond them where it is left out."""
     cluster: Int64[np.ndarray, "N"] | None = None
     """Of each record, what it shares with those that it resembles."""
+    classes: Classes | None = None
+    """Of each record, the class that the network is told."""
 
     def records(self, split: str) -> Int64[np.ndarray, "R"]:
         """The records of a split, in the order of the file."""
@@ -103,7 +106,9 @@ class Whole:
 
     def loader(self, seed: int, batch_size: int) -> Buckets:
         records = self.records("train")
-        return Buckets(self.collection, records, self.config.context, batch_size, seed, self.weights(records))
+        return Buckets(
+            self.collection, records, self.config.context, batch_size, seed, self.weights(records), self.classes
+        )
 
     def text(self, split: str) -> Iterator[Integer[np.ndarray, "_"]]:
         for record in self.records(split):
@@ -123,4 +128,4 @@ class Whole:
     def _sequences(self, split: str) -> Sequences:
         records = self.records(split)
         cluster = None if self.cluster is None else self.cluster[records]
-        return Sequences(self.collection, records, self.config.context, cluster)
+        return Sequences(self.collection, records, self.config.context, cluster, self.classes)

@@ -167,3 +167,82 @@ def test_the_sample_is_what_its_registry_says():
     assert len(np.unique(data.cluster)) == 2043
     by_split = [np.unique(data.cluster[data.records(split)]) for split in SPLITS]
     assert len(np.unique(np.concatenate(by_split))) == sum(map(len, by_split))
+
+
+CLASSED = [f"sp|P{i}|X OS={'Homo sapiens' if i % 4 else 'Mus musculus'} OX=1 GN=G{i}" for i in range(40)]
+"""Thirty of one organism, ten of another; and then two of a third, and one of none."""
+CLASSED += ["P40 OS=Pan", "P41 OS=Pan", "P42"]
+
+
+@pytest.fixture
+def classed(tmp_path):
+    path = tmp_path / "classed.fa"
+    path.write_text("".join(f">{header}\n{text}\n" for header, text in zip(CLASSED, LETTERS, strict=False)))
+    return path
+
+
+def labels_by_letters(data):
+    """The label of each protein that is evaluated, by its letters."""
+    decode = data.config.alphabet.decode
+    found = {}
+    for split in (data.train, data.valid, data.test):
+        batch = split.batch(np.arange(len(split)))
+        for row, label in zip(batch.tokens.numpy(), batch.labels.tolist(), strict=True):
+            found[decode(row[row < 21].astype(np.uint8)).decode()] = label
+    return found
+
+
+def test_organisms_are_classes_and_small_ones_are_not_told(classed, tmp_path):
+    settings = Protein(fasta=classed, conditional="organism", least=5, splits=Shares(valid=0.2, test=0.2)).resolved()
+    assert settings.labels == ("Homo sapiens", "Mus musculus")
+    found = labels_by_letters(settings.open())
+    for header, text in zip(CLASSED, LETTERS, strict=False):
+        assert found[text] == (0 if "Homo" in header else 1 if "Mus" in header else 2)
+    assert Protein.model_validate_json(settings.model_dump_json()).resolved() == settings
+
+
+def test_a_table_says_families(classed, tmp_path):
+    (tmp_path / "families.tsv").write_text("".join(f"P{i}\tfamily {i % 2}\n" for i in range(30)))
+    settings = Protein(
+        fasta=classed, conditional=tmp_path / "families.tsv", least=1, splits=Shares(valid=0.2, test=0.2)
+    )
+    settings = settings.resolved()
+    assert settings.labels == ("family 0", "family 1")
+    found = labels_by_letters(settings.open())
+    assert [found[text] for text in LETTERS[:43]] == [i % 2 for i in range(30)] + [2] * 13
+
+
+def test_training_tells_most_classes_and_shows_all_rows(classed):
+    shares = Shares(valid=0.1, test=0.1)
+    settings = Protein(fasta=classed, conditional="organism", least=5, label_dropout=0.5, splits=shares).resolved()
+    data = settings.open()
+    truth, loader = labels_by_letters(data), data.loader(seed=1, batch_size=2)
+    told = untold = 0
+    for step in range(1, 60):
+        batch = loader.batch(step, range(loader.rows(step)))
+        again = [loader.batch(step, range(row, row + 1)).labels for row in range(len(batch))]
+        assert batch.labels.tolist() == [int(label) for label in again]
+        for row, label in zip(batch.tokens.numpy(), batch.labels.tolist(), strict=True):
+            true = truth[data.config.alphabet.decode(row[row < 21].astype(np.uint8)).decode()]
+            assert label in (true, 2)
+            told, untold = told + (label < 2), untold + (label == 2)
+    assert 0.4 < untold / (told + untold) < 0.65
+
+
+def test_classes_that_are_none_are_said(classed, fasta, tmp_path):
+    with pytest.raises(ConfigError, match="the headers name 1 classes of at least 11 proteins"):
+        Protein(fasta=classed, conditional="organism", least=11).resolved()
+    with pytest.raises(ConfigError, match="the headers name 0 classes"):
+        Protein(fasta=fasta(LETTERS), conditional="organism").resolved()
+    with pytest.raises(ConfigError, match=r"data\.classes: .* has 2 others"):
+        Protein(fasta=classed, conditional="organism", least=5, classes=("a", "b")).resolved()
+    with pytest.raises(ValidationError, match="belong to conditional"):
+        Protein(fasta=classed, least=5)
+    for text, said in (
+        ("P1\n", "not two columns"),
+        ("P1\ta\nP1\tb\n", "is of b here and of a before"),
+        ("", "is empty"),
+    ):
+        (tmp_path / "t.tsv").write_text(text)
+        with pytest.raises(DataError, match=said):
+            Protein(fasta=classed, conditional=tmp_path / "t.tsv").resolved()
