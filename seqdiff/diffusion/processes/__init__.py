@@ -10,6 +10,7 @@ from pydantic import Field
 
 from seqdiff.config import classes
 from seqdiff.diffusion.processes.autoregressive import Autoregressive
+from seqdiff.diffusion.processes.block import Block
 from seqdiff.diffusion.processes.genmasked import GenMasked
 from seqdiff.diffusion.processes.masked import Masked
 from seqdiff.diffusion.processes.mlm import Mlm
@@ -24,7 +25,8 @@ ProcessConfig = Annotated[
     | GenMasked
     | Score
     | Uniform
-    | Autoregressive,
+    | Autoregressive
+    | Block,
     Field(discriminator="kind"),
 ]  # fmt: skip
 """Any process."""
@@ -37,6 +39,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
 __all__ = [
     "SAMPLERS",
     "Autoregressive",
+    "Block",
     "Bound",
     "GenMasked",
     "Loss",
