@@ -36,7 +36,6 @@ from seqdiff.data.batches import Batch
 from seqdiff.diffusion import categorical
 from seqdiff.diffusion.denoise import (
     Denoise,
-    TimeFree,
     learned,
     masked_share,
     precise,
@@ -177,7 +176,7 @@ def _revealed(t: Float64[Tensor, "R"], s: Float64[Tensor, "R"], powers: Float64[
                        powers / powers.max())  # fmt: skip
 
 
-class Untilted(TimeFree):
+class Untilted:
     """The network as one that is told no time, for masks that were not drawn by the process.
 
     It is told the time at which, of letters that are all equally frequent, as many are masked as here. What it answers
@@ -186,15 +185,16 @@ class Untilted(TimeFree):
     or of masks that are independent given what is visible.
     """
 
+    takes_time = False
+
     def __init__(self, module: Denoise, process: "GenMasked"):
-        super().__init__(module, process.time_at)
-        self._process = process
+        self.module, self._process = module, process
 
     def __call__(self, tokens: Int[Tensor, "B L"], time: None = None) -> Float[Tensor, "B L K"]:
         powers = learned(self.module)()
         t = self._process.time_of(masked_share(tokens, len(powers)), powers)
         logits = self.module(tokens, t.float())
-        return logits - (powers * t.log()[:, None]).to(logits.dtype)[:, None]
+        return logits - (powers * t.log()[:, None]).to(logits)[:, None]
 
 
 class GenMasked(Process):
@@ -241,32 +241,30 @@ class GenMasked(Process):
         return partial(integral, self.integrand(network), strata=strata, replicates=replicates)
 
     def integrand(self, network: Denoise) -> Integrand:
-        """The bound with what the network has learned, for `likelihood.integral`."""
+        """The integral with the network in it and what was learned with it."""
         powers = learned(network)().detach()
         powers = powers.to(widest(powers.device))
         size = len(powers)
-
-        def masked(tokens: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
-            return self.masked(t.to(powers), tokens, powers)
+        blind = powers * (math.log(size) - 1) + powers.mean()  # f t of a network that holds all letters alike
 
         def corrupt(
             tokens: Int[Tensor, "N L"], scored: Bool[Tensor, "N L"], t: Float[Tensor, "N"], keys: Float[Tensor, "N L 2"]
         ) -> Int[Tensor, "N L"]:
-            return tokens.masked_fill(scored & (keys[..., 0] < masked(tokens, t)), size)
+            return tokens.masked_fill(scored & (keys[..., 0] < self.masked(t.to(powers), tokens, powers)), size)
 
         def density(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
             return self.density(network(z, t.float()), tokens, z == size, t.to(powers), powers)
 
-        def crude(
-            tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]
-        ) -> tuple[Float[Tensor, "N L"], Float[Tensor, "N L"]]:
-            rate = powers[tokens.clamp(max=size - 1)] / t.to(powers)[:, None]
-            return torch.where(z == size, rate, 0), rate * masked(tokens, t)
+        def crude(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
+            return torch.where(z == size, blind[tokens.clamp(max=size - 1)] / t.to(powers)[:, None], 0)
 
-        def ends(tokens: Int[Tensor, "B L"]) -> Float[Tensor, "B L"]:
-            return self.ends(tokens, tokens < size, powers)
+        def crude_until(t: Float[Tensor, "N"]) -> Float[Tensor, "N K"]:
+            letters = torch.arange(size, device=powers.device).expand(len(t), -1)
+            both = (torch.full_like(t, self.first_time), t)
+            first, last = (self.masked(each.to(powers), letters, powers) for each in both)
+            return blind / powers * (last - first)
 
-        return Integrand(size, (self.first_time, 1.0), corrupt, density, crude, ends)
+        return Integrand(size, (self.first_time, 1.0), corrupt, density, crude, crude_until, self.ends(powers))
 
     def loss(self, network: Denoise, batch: Batch, rng: Streams) -> Loss:
         """With the gradient of network and powers."""
@@ -287,7 +285,7 @@ class GenMasked(Process):
         drawn = [_log_probability(share, known, h) for h in hidden]
         value = (first + second) / 2
         score = (first - second).detach() / 2 * (drawn[0] - drawn[1])  # its gradient counts, its value does not
-        ends = (self.ends(tokens, known, powers) * weight).sum(1)
+        ends = (torch.where(known, self.ends(powers)[tokens.clamp(max=mask - 1)], 0) * weight).sum(1)
         nats = (1 - self.first_time) * (value + score - score.detach()) + ends
         return Loss(nats.sum(), weight.sum(dtype=wide))
 
@@ -313,15 +311,11 @@ class GenMasked(Process):
         rates = of_letter * (-log_letter - 1) + (log_mu.exp() * powers).sum(-1)
         return torch.where(hidden, rates / t[:, None], 0)
 
-    def ends(
-        self, tokens: Int[Tensor, "B L"], known: Bool[Tensor, "B L"], powers: Float[Tensor, "K"]
-    ) -> Float[Tensor, "B L"]:
-        """What the integral leaves out of each letter: letters masked before t1, and letters visible at 1."""
-        log_t = torch.log(torch.tensor(self.first_time, dtype=powers.dtype, device=powers.device))
-        each = powers * log_t  # log of how probable a symbol is to be masked at t1, up to the same constant for all
+    def ends(self, powers: Float[Tensor, "K"]) -> Float[Tensor, "K"]:
+        """What the integral leaves out of each symbol: letters masked before t1, and letters visible at 1."""
+        each = powers * math.log(self.first_time)  # log of how probable it is to be masked at t1, but for a constant
         cost = (1 - self.last_visible) * each.exp() * (each.logsumexp(0) - each)
-        prior = self.last_visible * torch.log(torch.tensor(float(len(powers)), dtype=powers.dtype))
-        return torch.where(known, cost[tokens.clamp(max=len(powers) - 1)] + prior, 0)
+        return cost + self.last_visible * math.log(len(powers))
 
 
 def _log_probability(

@@ -5,11 +5,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from oracles import FixedStreams, TinyJoint
+from diffusion.samplers import test_contract as contract
+from oracles import FixedStreams, MarkovChain, TinyJoint
 from pydantic import ValidationError
+from scipy.stats import chi2
 
 from seqdiff.data.batches import Batch
-from seqdiff.diffusion.processes.genmasked import GenMasked, Powers
+from seqdiff.diffusion.processes.genmasked import GenMasked, Powers, Steps, Thinning
 from seqdiff.diffusion.processes.masked import Masked
 from seqdiff.streams import Streams
 
@@ -22,7 +24,8 @@ SKEWED = (0.6, 1.0, 1.9)
 class Timed:
     """The exact posterior of `tiny` when symbol v is masked with probability t^(w_v), and a network's process."""
 
-    symbols = 3
+    symbols, takes_time = 3, True
+    process = GenMasked(first_time=1e-9, last_visible=1e-12)
 
     def __init__(self, powers, initial=1.0):
         self.learned = Powers(3, initial).double()
@@ -87,7 +90,7 @@ def test_with_its_ends_the_bound_is_above_the_entropy_and_without_them_below():
     with torch.no_grad():
         for x, p in zip(tiny.strings, tiny.p, strict=True):
             within += p * (torch.from_numpy(weights / 2) * 0.95 * mean_density(process, denoise, x, t)).sum()
-            ends += p * process.ends(x[None], torch.ones(1, 4, dtype=torch.bool), denoise.learned()).sum()
+            ends += p * process.ends(denoise.learned())[x].sum()
     assert tiny.entropy < within + ends < tiny.entropy + 0.1
     assert within < tiny.entropy
 
@@ -121,7 +124,7 @@ def test_the_gradient_of_the_powers_is_that_of_the_mean():
             network.learned.raw.copy_(raw)
             w = network.learned()
             total = (1 - process.first_time) * mean_density(process, network, x, t).sum()
-            total = total + process.ends(x, x < M, w).sum()
+            total = total + process.ends(w)[x].sum()
             network.learned.raw.copy_(kept)
         return total
 
@@ -186,3 +189,218 @@ def test_powers_begin_as_asked_and_stay_within_bounds():
     assert extreme().tolist() == pytest.approx([0.05, 20.0])
     with pytest.raises(ValidationError):
         GenMasked(first_time=0)
+
+
+def test_the_bound_of_rows_is_minus_log_p_within_its_error():
+    """By the passes that `score` makes, of any powers, and of some letters given the others."""
+    denoise = Timed(SKEWED)
+    bound, rows = denoise.process.bound(denoise, strata=20, replicates=8), tiny.strings
+    scored = torch.ones(81, 4, dtype=torch.bool)
+    scored[40:, 1:3] = False
+    score = bound(rows, scored, Streams.of(0, range(81)))
+    hidden = rows.masked_fill(scored, M)
+    exact = -torch.stack([tiny.posterior(row)[0][i] for i, row in enumerate(hidden)]).log()
+    assert score.positions.tolist() == [4] * 40 + [2] * 41
+    for part in (slice(40), slice(40, 81)):
+        spread = score.se[part].square().sum().sqrt()
+        assert spread < 0.03 * exact[part].sum()
+        assert (score.nats - exact)[part].sum().abs() < 3 * spread
+
+
+def test_the_bound_takes_all_that_was_learned_and_says_what_masked_diffusion_does_for_equal_powers():
+    denoise = Timed((1.0, 1.0, 1.0))
+    rows, scored = tiny.strings[::9], torch.ones(9, 4, dtype=torch.bool)
+    streams = [Streams.of(0, range(9)) for _ in range(2)]
+    ours = denoise.process.bound(denoise, strata=40, replicates=4)(rows, scored, streams[0])
+    theirs = Masked().bound(tiny, strata=4, replicates=4)(rows, scored, streams[1])
+    assert ((ours.nats - theirs.nats).abs() < 4 * ours.se + 1e-6).all()
+    assert (theirs.se == 0).all()  # of four letters all masks are taken
+
+
+def stepwise(powers, steps):
+    """The exact law of the steps, by the probability of every state after each."""
+    denoise, w = Timed(powers), torch.tensor(powers, dtype=torch.float64)
+    states = torch.tensor(list(itertools.product(range(4), repeat=4)))
+    probability = torch.zeros(256, dtype=torch.float64)
+    probability[-1] = 1.0
+    for step in range(steps, 0, -1):
+        t, s = step / steps, (step - 1) / steps
+        mu = denoise(states, torch.full((256,), t, dtype=torch.float64)).softmax(-1).nan_to_num()
+        stays = (s / t) ** w
+        kernel = torch.cat([mu * (1 - stays), (mu * stays).sum(-1, keepdim=True)], -1)
+        masked = (states == M)[..., None]
+        assert torch.allclose(kernel.sum(-1), masked[..., 0].double())  # a step's probabilities add up to 1
+        kernel = torch.where(masked, kernel, torch.nn.functional.one_hot(states, 4).double())
+        moves = kernel[:, 0, states[:, 0]]
+        for i in (1, 2, 3):
+            moves = moves * kernel[:, i, states[:, i]]
+        probability = probability @ moves
+    return probability.view(4, 4, 4, 4)[:3, :3, :3, :3].flatten()
+
+
+def fits(counts, law):
+    """p-value of Pearson's chi-square, cells that expect less than 5 pooled."""
+    expected = law * counts.sum()
+    few = expected < 5
+    found = torch.cat([counts[~few], counts[few].sum()[None]])
+    wanted = torch.cat([expected[~few], expected[few].sum()[None]])
+    wanted, found = wanted[wanted > 0], found[wanted > 0]
+    return chi2.sf(float(((found - wanted) ** 2 / wanted).sum()), len(wanted) - 1)
+
+
+def counted(filled):
+    return torch.bincount((filled.tokens * 3 ** torch.arange(3, -1, -1)).sum(1), minlength=81).double()
+
+
+def test_the_law_of_many_steps_is_that_of_the_model():
+    apart = [(stepwise(SKEWED, steps) - tiny.p).abs().sum().item() / 2 for steps in (1, 4, 16, 64)]
+    assert apart[3] < apart[2] / 3 < apart[1] / 6 < apart[0] / 9
+    assert apart[3] < 0.015
+
+
+@pytest.mark.parametrize(
+    ("sampler", "law"),
+    [(Steps(steps=3), stepwise(SKEWED, 3)), (Steps(steps=1), stepwise(SKEWED, 1)), (Thinning(), tiny.p)],
+    ids=["three steps", "one step", "thinning"],
+)
+def test_samplers_have_the_law_that_they_say(sampler, law):
+    rows = 5_000
+    filled = sampler(Timed(SKEWED), torch.full((rows, 4), M), rng=Streams.of(0, range(rows)))
+    assert fits(counted(filled), law) > 1e-3
+    if sampler.kind == "powers":
+        assert filled.calls.max() <= sampler.steps
+    else:
+        assert 4 < filled.calls.double().mean() < 9
+    if getattr(sampler, "steps", 0) != 1:  # the test sees a wrong law: that of a network that is not told the time
+        untold = sampler(Told(tiny, SKEWED), torch.full((rows, 4), M), rng=Streams.of(0, range(rows)))
+        assert fits(counted(untold), law) < 1e-6
+
+
+def test_letters_that_are_known_are_given_and_the_law_is_theirs():
+    rows, start = 4_000, torch.tensor([M, 2, M, M])
+    filled = Thinning()(Timed(SKEWED), start.expand(rows, -1), rng=Streams.of(1, range(rows)))
+    assert fits(counted(filled), tiny.posterior(start)[0]) > 1e-3
+
+
+@pytest.mark.parametrize("sampler", [Thinning(), Steps(steps=200)], ids=lambda s: s.kind)
+def test_weighted_by_what_is_known_the_law_is_the_conditional(sampler):
+    rows = 5_000
+    evidence = torch.ones(4, 3, dtype=torch.float64)
+    evidence[1], evidence[2] = torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.2, 0.9, 0.1])
+    start = torch.tensor([M, M, M, 1])
+    filled = sampler(
+        Timed(SKEWED), start.expand(rows, -1), evidence.expand(rows, -1, -1), rng=Streams.of(2, range(rows))
+    )
+    law, known = tiny.posterior(start, evidence)
+    mass = known / tiny.posterior(start)[1]
+    weight = filled.log_weight.exp()
+    assert abs(weight.mean() - mass) < 4 * weight.std() / rows**0.5
+    each = torch.nn.functional.one_hot((filled.tokens * 3 ** torch.arange(3, -1, -1)).sum(1), 81) * weight[:, None]
+    error = each.std(0) / rows**0.5
+    assert ((each.mean(0) - law * mass).abs() < 4.5 * error + 2e-3 * mass).all()
+    assert fits(counted(filled), law) < 1e-3  # without the weights it is another
+
+
+class Told:
+    """An oracle that is not told the time, as a network of the process."""
+
+    takes_time = True
+
+    def __init__(self, module, powers=None):
+        self.module, self.symbols, self.process = module, getattr(module, "symbols", 4), GenMasked()
+        self.learned = Powers(self.symbols, 1.0).double()
+        if powers:
+            with torch.no_grad():
+                self.learned.raw.copy_(torch.tensor(powers, dtype=torch.float64).expm1().log())
+
+    def __call__(self, tokens, time):
+        assert (time > 0).all()
+        assert (time <= 1).all()
+        return self.module(tokens)
+
+
+class Untold:
+    """A sampler of the process, asked as those of masked diffusion are."""
+
+    def __init__(self, sampler):
+        self.sampler = sampler
+
+    def __getattr__(self, name):
+        return getattr(self.sampler, name)
+
+    def model_copy(self, update):
+        return Untold(self.sampler.model_copy(update=update))
+
+    def __call__(self, network, tokens, evidence=None, *, rng):
+        return self.sampler(Told(network), tokens, evidence, rng=rng)
+
+
+PROMISES = [
+    contract.test_every_mask_is_filled_and_nothing_else_is_touched,
+    contract.test_allowed_sets_are_obeyed_and_a_mask_that_may_be_nothing_stays,
+    contract.test_likelihoods_of_letters_are_obeyed_and_weigh_what_the_network_makes_of_them,
+    contract.test_a_single_allowed_letter_is_filled_in_first_and_for_free,
+    contract.test_a_row_is_bitwise_the_same_alone_and_in_a_batch_and_with_padding,
+    contract.test_streams_of_other_seeds_draw_other_rows,
+    contract.test_calls_count_the_rows_that_the_network_sees,
+    contract.test_nothing_to_fill_is_no_pass,
+    contract.test_log_prob_is_that_of_the_values_drawn,
+    contract.test_log_weight_is_the_mass_of_the_sets,
+    contract.test_greedy_at_the_smallest_nucleus_and_cold,
+    contract.test_evidence_that_the_model_rules_out_is_filled_and_weighs_nothing,
+    contract.test_a_broken_network_is_an_error_for_people,
+    contract.test_no_gradient_and_no_writing_into_the_network,
+]
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+@pytest.mark.parametrize(
+    "sampler", [Steps(), Steps(grid="cosine", steps=4), Thinning()], ids=["powers", "cosine", "thinning"]
+)
+def test_own_samplers_hold_the_contract_for_equal_powers(sampler, promise):
+    promise(Untold(sampler))
+
+
+def test_a_row_is_the_same_in_any_batch_when_powers_differ():
+    chain, names = MarkovChain(), ["a", "b", "c"]
+    x = torch.full((3, 12), chain.mask)
+    x[1, 7:] = x[2, 3:] = chain.pad
+    network = Told(chain, (0.3, 1.0, 2.5, 1.4))
+    for sampler in (Steps(), Thinning()):
+        together = sampler(network, x, rng=Streams.of(3, names))
+        for row, name in enumerate(names):
+            length = int((x[row] != chain.pad).sum())
+            alone = sampler(network, x[row : row + 1, :length], rng=Streams.of(3, [name]))
+            assert torch.equal(alone.tokens[0], together.tokens[row, :length])
+            assert alone.log_prob[0] == together.log_prob[row]
+            assert alone.calls[0] == together.calls[row]
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.01])
+def test_the_time_told_is_that_of_the_share_that_is_masked(share):
+    process = GenMasked(last_visible=1e-12, first_time=1e-9)
+    shares = torch.tensor([share], dtype=torch.float64)
+    powers = torch.tensor([0.3, 1.0, 4.0], dtype=torch.float64)
+    t = process.time_of(shares, powers)
+    assert (t[:, None] ** powers).mean().item() == pytest.approx(share, rel=1e-6)
+    assert process.time_of(shares, torch.ones(3, dtype=torch.float64)).item() == pytest.approx(share)
+    assert process.time_of(torch.zeros(1), torch.ones(3)).item() == pytest.approx(process.first_time)
+
+
+def test_filling_gives_the_posterior_of_one_mask_as_if_it_said_nothing_of_its_letter():
+    denoise = Timed(SKEWED)
+    filling = denoise.process.filling(denoise)
+    assert not filling.takes_time
+    x = tiny.strings[::7].clone()
+    for i in range(4):
+        one = x.clone()
+        one[:, i] = M
+        assert torch.allclose(filling(one)[:, i].softmax(-1), tiny(one)[:, i].softmax(-1), atol=1e-5)
+    raw = denoise(one, torch.full((len(x),), 0.25)).softmax(-1)[:, 3]
+    assert (raw - tiny(one)[:, 3].softmax(-1)).abs().max() > 0.05
+
+
+def test_qualities_are_those_of_masks_that_say_nothing_of_their_letters():
+    denoise, x = Timed(SKEWED), torch.tensor([[0, M, 2, 1]])
+    found = Steps().marginals(denoise, x)[:, 1]
+    assert torch.allclose(found, tiny(x)[:, 1].softmax(-1), atol=1e-5)
