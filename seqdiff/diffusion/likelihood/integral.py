@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
@@ -31,9 +30,6 @@ from torch import Tensor
 from seqdiff.diffusion.denoise import widest
 from seqdiff.diffusion.likelihood.score import Score, stratified
 from seqdiff.streams import Streams
-
-NODES = 32
-"""Of the quadrature by which E h is integrated over each stratum."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +52,10 @@ class Integrand:
     crude: Callable[[Int[Tensor, "N L"], Int[Tensor, "N L"], Float[Tensor, "N"]], Tensor]
     """`(tokens, z, t) -> h (N, L)`: like f, of a network that knows nothing, without asking one. Any h >= 0 will do;
     the more it is like f up to a factor, the smaller the error."""
-    crude_mean: Callable[[Float64[Tensor, "N"]], Float64[Tensor, "N K"]]
-    """`t -> ` the mean over z of h of each letter of the alphabet: exact, and smooth in t."""
-    ends: Float64[Tensor, "K"]
+    crude_until: Callable[[Float[Tensor, "N"]], Float[Tensor, "N K"]]
+    """`t -> ` the integral from t1 to t of the mean of h over z, of each letter of the alphabet: exact, since what it
+    lacks the bound would lack."""
+    ends: Float[Tensor, "K"]
     """Nats of each letter of the alphabet that the interval leaves out."""
 
 
@@ -91,7 +88,8 @@ def integral(
         some, at = list(rows), (rows, *place)
         f[at], h[at] = _measured(integrand, known[some], scored[some], t[at], torch.stack(keys), tokens.device)
     letters = torch.stack([((known == letter) & scored).sum(1) for letter in range(integrand.symbols)], 1).double()
-    mean = _weighted(letters, _crude_means(integrand, edges))[:, None]
+    crude = integrand.crude_until(edges.to(tokens.device, widest(tokens.device))).cpu().double().T
+    mean = _weighted(letters, crude.diff() / width)[:, None]
     terms = f - _of_others(width * f, width * h) * (h - mean)
     n, shares = scored.sum(1), width.tolist()
     found = [
@@ -135,19 +133,6 @@ def _measured(
     tokens, t = tokens.to(device), t.to(device, wide)
     z = integrand.corrupt(tokens, scored.to(device), t, keys.to(device, wide))
     return _row_sums(integrand.density(tokens, z, t), scored), _row_sums(integrand.crude(tokens, z, t), scored)
-
-
-def _crude_means(integrand: Integrand, edges: Float64[Tensor, "S_1"]) -> Float64[Tensor, "K S"]:
-    """The mean of E h over each stratum, of each letter of the alphabet.
-
-    Gauss and Legendre's rule in v, t being v^3 of the way through the stratum: so that a logarithm at t = 0, which
-    uniform noise has, does not matter.
-    """
-    nodes, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(NODES))
-    v, weights = (nodes + 1) / 2, weights / 2
-    t = edges[:-1, None] + edges.diff()[:, None] * v**3
-    means = integrand.crude_mean(t.flatten()).cpu().double().view(*t.shape, -1)
-    return (means * (weights * 3 * v**2)[:, None]).sum(1).T
 
 
 def _of_others(f: Float64[Tensor, "B R S"], h: Float64[Tensor, "B R S"]) -> Float64[Tensor, "B R S"]:

@@ -6,6 +6,7 @@ f is the divergence of the model's rates of change from the true ones, given x (
 the ends are what the interval leaves out. A process says how z is drawn, what f is and what the ends are.
 """
 
+import math
 from abc import abstractmethod
 from typing import Literal
 
@@ -29,9 +30,19 @@ class Path(Process):
         return "needed"
 
     @property
-    @abstractmethod
+    def number_of_steps(self) -> int | None:
+        """T of a process in discrete time, whose f is T times the divergence of a step; None in continuous time."""
+        return None
+
+    @property
     def interval(self) -> tuple[float, float]:
         """t1 and t2, between which times are drawn."""
+        return 0.0, 1.0
+
+    def at(self, t: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
+        """The time that stands for t: t itself, or of a process in steps the end of its step. All else is told it."""
+        count = self.number_of_steps
+        return t if count is None else (t * count).ceil().clamp(min=1) / count
 
     @abstractmethod
     def corrupt(
@@ -51,12 +62,15 @@ class Path(Process):
         """f of each letter of x, nats a unit of time; what it says of what is no letter is not read."""
 
     @abstractmethod
-    def changed(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
-        """How probable it is that at t a letter is not what it was."""
+    def left(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
+        """Nats of a letter that are left at t: the divergence of what it may be then from what any letter may be.
 
-    @abstractmethod
+        ln K at 0. In a stretch of time a network for which all letters are alike pays what is lost in it."""
+
     def ends(self, symbols: int) -> float:
-        """Nats a letter that the interval leaves out."""
+        """Nats a letter that the interval leaves out: what makes it ln K in all to know nothing."""
+        left = self.left(torch.tensor(self.interval, dtype=torch.float64), symbols)
+        return math.log(symbols) - float(left[0] - left[1])
 
     def bound(self, network: Denoise, *, strata: int, replicates: int) -> Bound:
         """The integral, from times of `strata` strata (`seqdiff.diffusion.likelihood.integral`)."""
@@ -73,23 +87,20 @@ class Path(Process):
         """The integral with the network in it, of an alphabet of `size` letters."""
 
         def density(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
+            t = self.at(t)
             return self.density(network(z, t.float()), tokens.where(tokens < size, 0), z, t)
 
         def crude(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
-            same, other = self.crude(t, size)
+            same, other = self.crude(self.at(t), size)
             return torch.where(z == tokens, same[:, None], other[:, None])
-
-        def crude_mean(t: Float[Tensor, "N"]) -> Float[Tensor, "N K"]:
-            (same, other), changed = self.crude(t, size), self.changed(t, size)
-            return ((1 - changed) * same + changed * other)[:, None].expand(-1, size)
 
         return Integrand(
             symbols=size,
             interval=self.interval,
-            corrupt=lambda tokens, scored, t, keys: self.corrupt(tokens, scored, t, keys, size),
+            corrupt=lambda tokens, scored, t, keys: self.corrupt(tokens, scored, self.at(t), keys, size),
             density=density,
             crude=crude,
-            crude_mean=crude_mean,
+            crude_until=lambda t: self.crude_until(t, size)[:, None].expand(-1, size),
             ends=torch.full((size,), self.ends(size), dtype=torch.float64),
         )
 
@@ -102,13 +113,23 @@ class Path(Process):
         same, changed = (self.density(logits, letter, z, t)[:, 0] for z in (letter, other))
         return same, changed
 
+    def crude_until(self, t: Float[Tensor, "N"], symbols: int) -> Float[Tensor, "N"]:
+        """What such a network pays from t1 to t; within a step evenly."""
+        begin = self.left(torch.full_like(t, self.interval[0]), symbols)
+        if (count := self.number_of_steps) is None:
+            return begin - self.left(t, symbols)
+        last = self.at(t)
+        first = (last * count - 1) / count
+        share = (t - first) * count
+        return begin - (1 - share) * self.left(first, symbols) - share * self.left(last, symbols)
+
     def loss(self, network: Denoise, batch: Batch, rng: Streams) -> Loss:
         tokens = batch.tokens
         mask, wide = symbols(network, tokens), widest(tokens.device)
         known = tokens < mask
         u, keys = rng.strata().to(tokens.device, wide), rng.rand(tokens.shape[1], 2).to(tokens.device, wide)
         first, last = self.interval
-        t = first + (last - first) * u
+        t = self.at(first + (last - first) * u)
         z = self.corrupt(tokens, known, t, keys, mask)
         density = self.density(network(z, t.float()), tokens.where(known, torch.zeros_like(tokens)), z, t)
         count = batch.weight.sum(dtype=wide)

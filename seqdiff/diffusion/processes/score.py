@@ -41,8 +41,8 @@ class Score(Path):
         """m(t)."""
         return (1 - self.last_visible) * t
 
-    def changed(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
-        return self.masked(t)
+    def left(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
+        return (1 - self.masked(t)) * math.log(symbols)
 
     def corrupt(
         self,
@@ -71,6 +71,3 @@ class Score(Path):
         of_letter = log_s.gather(-1, tokens[..., None])[..., 0]
         entropy = log_s.exp().sum(-1) - ratio * of_letter + ratio * (ratio.log() - 1)
         return torch.where(z == logits.shape[-1], (1 - self.last_visible) / (1 - share) * entropy, 0)
-
-    def ends(self, symbols: int) -> float:
-        return (float(self.masked(torch.tensor(self.first_time).double())) + self.last_visible) * math.log(symbols)
