@@ -95,10 +95,11 @@ class Recipe(Config):
     def _parts_fit(self) -> "Recipe":
         kind, network = self.process.kind, self.denoiser.kind
         if self.process.time == "needed" and not self.denoiser.takes_time:
-            has = "time_conditioning" in type(self.denoiser).model_fields
+            setting = "time_conditioning"
+            has = setting in type(self.denoiser).model_fields
             raise ValueError(
                 f"process {kind!r} must tell the network the time, and this {network!r} takes none: "
-                + ("set denoiser.time_conditioning=true" if has else f"choose another ({_told_the_time()})")
+                + (f"set denoiser.{setting}=true" if has else f"choose another ({_with_setting(setting)})")
             )
         if self.process.time == "none" and self.denoiser.takes_time:
             raise ValueError(f"process {kind!r} has no time to tell the network: set denoiser.time_conditioning=false")
@@ -111,7 +112,7 @@ class Recipe(Config):
             has = "causal" in type(self.denoiser).model_fields
             raise ValueError(
                 f"process {kind!r} needs a network that sees the letters before a position alone: "
-                + ("set denoiser.causal=true" if has else f"{network!r} cannot be one (mamba, hyena, transformer can)")
+                + ("set denoiser.causal=true" if has else f"{network!r} cannot be one ({_with_setting('causal')} can)")
             )
         if self.process.needs_blocks != self.denoiser.blocks:
             raise ValueError(
@@ -122,6 +123,13 @@ class Recipe(Config):
             raise ValueError(
                 f"process {kind!r} needs a network with a logit for the mask, which this {network!r} has not: it needs "
                 "a head of its own (tie_embedding=false)"
+            )
+        grid = getattr(self.denoiser, "grid", None)
+        if grid not in (None, self.data.grid):
+            has = "no images" if self.data.grid is None else f"images of {' x '.join(map(str, self.data.grid))}"
+            raise ValueError(
+                f"denoiser.grid: the network is for images of {' x '.join(map(str, grid))} (rows, columns, channels), "
+                f"and the data has {has}"
             )
         if self.data.labels and not self.denoiser.takes_labels:
             raise ValueError(f"data.labels: a {network!r} network takes no labels")
@@ -175,9 +183,9 @@ class Recipe(Config):
         ]
 
 
-def _told_the_time() -> str:
-    """The networks that can be."""
-    return ", ".join(kind for kind, cls in members(DenoiserConfig).items() if "time_conditioning" in cls.model_fields)
+def _with_setting(name: str) -> str:
+    """The networks that have a setting of this name."""
+    return ", ".join(kind for kind, cls in members(DenoiserConfig).items() if name in cls.model_fields)
 
 
 def names(kind: str | None = None) -> list[str]:

@@ -150,3 +150,21 @@ def test_a_network_that_sees_one_side_is_no_filler_of_masks(path, process, denoi
     kind = "mlm" if "mlm" in process else "masked"
     assert f"denoiser.causal: process '{kind}' fills letters given both sides" in refused
     assert refused.endswith("set denoiser.causal=false")
+
+
+def test_a_network_for_images_is_for_those_of_its_data(path):
+    digits = "data={kind: image, source: digits, size: [8, 8], levels: 17}"
+    unet = "denoiser={{kind: unet, grid: {}, width: 8, groups: 2, depth: 1, value_width: 4}}"
+    assert recipe.load(path, [digits, unet.format([8, 8, 1])]).network().columns == 64
+    assert "network is for images of 4 x 16 x 1 (rows, columns, channels), and the data has images of 8 x 8 x 1" in (
+        error(path, digits, unet.format([4, 16, 1]))
+    )
+    transformer = "denoiser={kind: transformer, grid: [8, 8, 1]}"
+    assert "and the data has no images" in error(path, transformer)
+    assert recipe.load(path, [digits, transformer]).denoiser.grid == (8, 8, 1)
+
+
+def test_networks_that_can_do_what_a_process_needs_are_named(path):
+    told = error(path, "process={kind: autoregressive}", "denoiser={kind: pairwise}")
+    assert "(convolution, transformer, hyena, mamba can)" in told
+    assert "set denoiser.causal=true" in error(path, "process={kind: autoregressive}")
