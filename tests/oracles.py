@@ -142,6 +142,52 @@ class Hollow:
         return self.oracle(tokens)
 
 
+class LeftToRight:
+    """What an oracle says of each letter when it and all that follow are hidden, at once or as the letters are read."""
+
+    hollow = left_to_right = True
+
+    def __init__(self, oracle):
+        self.oracle, self.symbols, self.rows, self.letters = oracle, oracle.symbols, 0, 0
+
+    def __call__(self, tokens, time=None):
+        self.rows += len(tokens)
+        return torch.stack([self.at(tokens, i) for i in range(tokens.shape[1])], 1)
+
+    def at(self, tokens, place):
+        hidden = (torch.arange(tokens.shape[1]) >= place) & (tokens <= self.symbols)
+        return self.oracle(tokens.masked_fill(hidden, self.symbols))[:, place]
+
+    def reader(self, rows):
+        return Reading(self, rows)
+
+
+class Reading:
+    """Reads letters for a `LeftToRight`, by asking it again about all that was read."""
+
+    def __init__(self, network, rows):
+        self.network, self.tokens = network, torch.empty(rows, 0, dtype=torch.int64)
+
+    @property
+    def logits(self):
+        return self._at(self.tokens.shape[1])
+
+    def read(self, letters):
+        assert (letters <= self.network.symbols).all(), "pads are not read"
+        self.network.letters += letters.numel()
+        before = self.tokens.shape[1]
+        self.tokens = torch.cat([self.tokens, letters], 1)
+        return torch.stack([self._at(before + i + 1) for i in range(letters.shape[1])], 1)
+
+    def take(self, rows):
+        self.tokens = self.tokens[rows]
+
+    def _at(self, place):
+        left = max(1, getattr(self.network.oracle, "length", 0) - place)
+        rest = torch.full((len(self.tokens), left), self.network.symbols)
+        return self.network.at(torch.cat([self.tokens[:, :place], rest], 1), place)
+
+
 class Inconsistent:
     """Conditionals that belong to no joint: even and odd numbers of masks are answered by two oracles."""
 

@@ -21,6 +21,21 @@ class Denoise(Protocol):
     ) -> Float[Tensor, "B L K"]: ...
 
 
+@runtime_checkable
+class Reading(Protocol):
+    """Rows that a left-to-right network reads from the left, all at one pace (`seqdiff.denoisers.reader.Reader`)."""
+
+    @property
+    def logits(self) -> Float[Tensor, "B K"]:
+        """Of the letter that comes next."""
+
+    def read(self, letters: Int[Tensor, "B n"]) -> Float[Tensor, "B n K"]:
+        """Go on by n letters; the logits of what comes after each of them."""
+
+    def take(self, rows: Int[Tensor, "N"]) -> None:
+        """Go on with these of the rows."""
+
+
 def symbols(denoise: Denoise, tokens: Int[Tensor, "B L"]) -> int:
     """K, which makes K the mask and K+1 the pad.
 
@@ -79,6 +94,14 @@ def is_left_to_right(denoise: Denoise) -> bool:
     False
     """
     return bool(_says(denoise, "left_to_right"))
+
+
+def reading(denoise: Denoise, rows: int) -> Reading:
+    """What reads so many rows from the left, `denoise.reader(rows)`. Raises ValueError for a network that cannot."""
+    begin = _says(denoise, "reader")
+    if begin is None:
+        raise ValueError(f"{type(denoise).__name__} does not read letter by letter")
+    return begin(rows)
 
 
 def process_of(denoise: Denoise) -> Any:

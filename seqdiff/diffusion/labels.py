@@ -6,12 +6,13 @@ and Salimans 2022, arXiv:2207.12598). All else asks a `Denoise`, which knows no 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from seqdiff.diffusion.denoise import Denoise
+from seqdiff.diffusion.denoise import Denoise, Reading
 from seqdiff.streams import Streams
 
 
@@ -24,12 +25,19 @@ class Labelled:
     def __init__(self, module: Denoise, labels: int | Int[Tensor, "B"]):
         self.module, self.labels = module, labels
 
-    def __call__(self, tokens: Int[Tensor, "N L"], time: Float[Tensor, "N"] | None = None) -> Float[Tensor, "N L K"]:
+    def __call__(
+        self, tokens: Int[Tensor, "N L"], time: Float[Tensor, "N"] | None = None, **blocks: Any
+    ) -> Float[Tensor, "N L K"]:
         if isinstance(self.labels, int):
             labels = torch.full((len(tokens),), self.labels, device=tokens.device)
         else:
             labels = self.labels.repeat(len(tokens) // max(1, len(self.labels)))
-        return self.module(tokens, time, labels)
+        return self.module(tokens, time, labels, **blocks)
+
+    def reader(self, rows: int) -> Reading:
+        """What reads rows of these labels from the left."""
+        labels = torch.full((rows,), self.labels) if isinstance(self.labels, int) else self.labels
+        return self.module.reader(rows, labels)
 
 
 def labelled(network: Denoise, labels: Int[Tensor, "B"] | None) -> Denoise:

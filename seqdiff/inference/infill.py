@@ -118,7 +118,7 @@ def infill(
 def _say_impossible(job: _Job, sampler: SamplerConfig) -> None:
     """An error where exact evidence was asked for, else a warning."""
     where = f"record {shown(bytes_of(job.record.name))}, position {job.impossible + 1:,}"
-    if isinstance(sampler, Particles):
+    if sampler.weighs:
         raise DataError(
             f"{where}: what is known of the letters, or asked of them, is impossible under the model, in all of "
             f"{sampler.particles} particles; check it, or fill without exact evidence"
@@ -224,12 +224,14 @@ def _fill_windows(
         tokens[row, : window.end - window.start] = job.tokens[window.start : window.end]
         evidence[row, inner] = job.known.likelihood(outer)
     start = torch.from_numpy(tokens)
-    marginals = sampler.marginals(denoise, start).cpu().numpy()
+    marginals = None if sampler.hindsight else sampler.marginals(denoise, start).cpu().numpy()
     streams = Streams.of(seed, [(job.record.name, job.replicate, window.first) for job, window in part])
     guides = [_guide(job, window, marginals[row], evidence[row]) for row, (job, window) in enumerate(part) if job.task]
     steering = {"guides": guides, "progress": progress} if guides else {}
     result = sampler(denoise, start, torch.from_numpy(evidence), rng=streams, **steering)
     drawn = result.tokens.cpu().numpy()
+    if sampler.hindsight:
+        marginals = sampler.marginals(denoise, result.tokens).cpu().numpy()
     filled = []
     for row, (job, window) in enumerate(part):
         places = window.first + np.flatnonzero(job.known.targets[window.first : window.last])

@@ -51,6 +51,13 @@ class Sampler(Config, ABC):
     draws: ClassVar[bool] = True
     """Whether what comes out is drawn; otherwise two fillings are the same and `log_weight` weighs no draw."""
 
+    weighs: ClassVar[bool] = False
+    """Whether what is known is met exactly, by weighed particles: where it is impossible in all of them, there is no
+    filling."""
+
+    hindsight: ClassVar[bool] = False
+    """Whether `marginals` are those of filled rows: there are none before any letter is drawn."""
+
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
 

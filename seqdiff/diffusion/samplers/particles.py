@@ -9,7 +9,7 @@ the exact conditional as N grows.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -36,6 +36,7 @@ class Particles(Sampler):
     """
 
     kind: Literal["particles"] = "particles"
+    weighs: ClassVar[bool] = True
     particles: Annotated[int, Field(ge=1)] = 32
     finish: "Finish" = Exact()
     """The sampler of the positions without evidence, at the temperature and top_p given here."""
