@@ -6,6 +6,7 @@ block are those of `elbo`: all of its letters once, then random ones of stratifi
 more masks than that, each of them once, and what that block costs is exact.
 """
 
+import math
 from itertools import islice
 
 import torch
@@ -13,10 +14,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float64, Int, Int64
 from torch import Tensor
 
+from seqdiff.diffusion.categorical import exact_count, lowest
 from seqdiff.diffusion.denoise import Denoise, precise, symbols
 from seqdiff.diffusion.likelihood.design import Design
 from seqdiff.diffusion.likelihood.passes import scattered
-from seqdiff.diffusion.likelihood.score import Score
+from seqdiff.diffusion.likelihood.score import Score, combined
 from seqdiff.streams import Streams
 
 
@@ -98,7 +100,7 @@ class Plan:
         self.most = int(self.passes.max()) if len(scored) else 0
         # A row draws for the letters of its own blocks alone.
         drawn = ~self.whole[self.sizes]
-        u = scattered(rng, drawn, draws).view(len(scored), replicates, strata, -1)
+        u = scattered(rng, drawn, draws).unflatten(1, (replicates, strata))
         low, high = (self.design.edges[edge, None] for edge in (slice(-1), slice(1, None)))
         counts = exact_count(low + u * (high - low), self.sizes[:, None, None] - 1)
         self.masks: Int64[Tensor, "B draws N"] = counts.flatten(1, 2)

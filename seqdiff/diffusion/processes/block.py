@@ -111,12 +111,14 @@ class _Filling:
 
     def fill(self, rows: Int64[Tensor, "R"], count: int) -> None:
         """Fill some rows, each in `count` particles."""
+        if not len(rows):
+            return
         population = Population(self._known.tokens[rows], count)
         own = self._rng.select(rows.tolist())
         streams = own if count == 1 else _particles(own, count)
         given = Given(self._network, self._length, self._device)
         drawn, ahead = self._known.unfilled[rows], self.ahead[rows]
-        for first in range(0, drawn.shape[1] if len(rows) else 0, self._length):
+        for first in range(0, drawn.shape[1], self._length):
             block = slice(first, first + self._length)
             weighed, here = (where[:, block].any(1).nonzero()[:, 0] for where in (ahead, drawn))
             if len(weighed):
