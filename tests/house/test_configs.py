@@ -1,6 +1,7 @@
 """Every shipped recipe is complete and its network can be built."""
 
 import pytest
+import torch
 
 from seqdiff import recipe
 from seqdiff.data.genomes import Registry
@@ -16,7 +17,8 @@ def test_every_recipe_builds(name):
         loaded = loaded.model_copy(update={"data": loaded.data.model_copy(update={"context": 40})})
     if getattr(loaded.data, "characters", "") is None and loaded.data.coding == "characters":  # which its text says
         loaded = loaded.model_copy(update={"data": loaded.data.model_copy(update={"characters": "abc"})})
-    network = loaded.network()
+    with torch.device("meta"):
+        network = loaded.network()
     assert sum(p.numel() for p in network.parameters()) > 1000
 
 
@@ -91,3 +93,24 @@ def test_uniref50_is_at_the_published_scales(name, million, tokens):
     loaded = recipe.load(name)
     assert sum(p.numel() for p in loaded.network().parameters()) / 1e6 == pytest.approx(million, rel=0.02)
     assert loaded.data.context * loaded.training.batch_size == pytest.approx(tokens, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "published", "of_time"),
+    [("cifar10", 26_788_224, 28.4e6, 1_155_712), ("imagenet64", 175_772_672, 198e6, 20 * 6 * 768 * 256)],
+)
+def test_images_are_at_the_published_scale(name, ours, published, of_time):
+    """MD4's U-Nets are told the time, which masked diffusion does not need."""
+    loaded = recipe.load(name)
+    with torch.device("meta"):
+        count = sum(p.numel() for p in loaded.network().parameters())
+    assert count == ours
+    assert count + of_time == pytest.approx(published, rel=0.02)
+    assert (loaded.data.alphabet.size, loaded.data.grid[2], loaded.training.steps) == (256, 3, 2_000_000)
+
+
+def test_digits_are_what_comes_with_the_package():
+    loaded = recipe.load("digits")
+    assert loaded.data.source == "digits"
+    assert loaded.denoiser.grid == loaded.data.grid == (8, 8, 1)
+    assert loaded.data.conditional
