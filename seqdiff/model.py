@@ -74,7 +74,7 @@ class Model:
 
         Raises UsageError for a model of a process that does not learn to.
         """
-        if not self.recipe.process.fills_masks:
+        if not self.fills_masks:
             raise UsageError(
                 f"{self.recipe.name} was trained by process {self.recipe.process.kind}, which does not learn to fill "
                 "masks from both sides: it can be sampled and scored by its own sampler and bound, and nothing else"
@@ -105,6 +105,16 @@ class Model:
         """The one length of all sequences of a family; None of other models."""
         query = self.facts.get("query")
         return len(query["sequence"]) if query else None
+
+    @property
+    def fills_masks(self) -> bool:
+        """Whether it fills masks, as infilling and most else asks (`denoise`)."""
+        return self.recipe.process.fills_masks
+
+    @property
+    def exact(self) -> bool:
+        """Whether `bound` gives -log p itself."""
+        return self.recipe.process.exact
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -15,8 +15,13 @@ from seqdiff.report import draw
 class Bounded:
     """What scores an oracle's sequences: the any-order bound."""
 
+    labels, fills_masks, exact = (), True, False
+
     def bound(self, *, strata, replicates):
         return partial(Elbo(strata=strata, replicates=replicates), self.denoise)
+
+    def labelled(self, label):
+        raise AssertionError("this model is told no classes")
 
 
 def keeps_the_contract(name, settings, model, data, folder):

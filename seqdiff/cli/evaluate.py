@@ -153,6 +153,12 @@ def command(
     for name in given.keys() & set(names):
         asked[names.index(name)].check()  # before the other questions take their time
     model = models.load(run, device)
+    if not (questions or model.fills_masks):
+        names, asked = ("likelihood",), [question for question in asked if question.question == "likelihood"]
+        models.logger.info(
+            "%s does not fill masks (process %s), so likelihood alone is asked", model.recipe.name,
+            model.recipe.process.kind,
+        )  # fmt: skip
     data = model.recipe.data.open() if set(names) - set(WITHOUT_DATA) else None
     if data and model.provenance.data_checksum not in ("", data.checksum):
         raise DataError(
@@ -172,6 +178,11 @@ def command(
             drawing.draw(figures / f"{answer.question}.png", answer.question, answer.summary)
     if figures and run is not None and (rows := RunFolder(run).read_metrics()):
         drawing.training_figure(figures / "training.png", rows)
+    if figures and (powers := model.recipe.process.logged(model.denoiser).get("powers")):
+        history = RunFolder(run).read_metrics() if run is not None else []
+        drawing.schedules_figure(
+            figures / "schedules.png", dict(zip(model.alphabet.names, powers, strict=True)), history
+        )
     if output:
         from seqdiff.data.output import Output
 

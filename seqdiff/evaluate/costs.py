@@ -1,6 +1,7 @@
 """What each held-out sequence costs a model: its own bound, sequence by sequence, so that models can be paired."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,19 +43,35 @@ def costs(
     seed: int,
     progress: Progress = silent,
 ) -> Costs:
-    """The bound of `items` of the test split. Masks depend on (seed, letters) alone, so two models asked about the same
-    items see the same ones."""
+    """The bound of `items` of the test split, each given its class where the model is told classes. Masks depend on
+    (seed, letters) alone, so two models asked about the same items see the same ones."""
     nats, se = np.zeros((2, len(items)))
     scored, calls = np.zeros((2, len(items)), np.int64)
-    bound = model.bound(strata=strata, replicates=replicates)
     for part, tokens in heldout.batches(data.test, items, model.batch_tokens):
         x, names = torch.from_numpy(tokens), heldout.names(tokens, model.alphabet.pad)
-        known = x < model.alphabet.size
-        score = bound(x, known, Streams.of(seed, names), batch_size=len(x)).checked()
-        nats[part], se[part], calls[part] = score.nats.numpy(), score.se.numpy(), score.calls.numpy()
+        known, streams = x < model.alphabet.size, Streams.of(seed, names)
         scored[part] = known.sum(-1).numpy()
+        for told, rows in _told(model, data, items[part]):
+            bound = told.bound(strata=strata, replicates=replicates)
+            score = bound(x[rows], known[rows], streams.select(rows.tolist()), batch_size=len(rows)).checked()
+            place = part.start + rows
+            nats[place], se[place], calls[place] = score.nats.numpy(), score.se.numpy(), score.calls.numpy()
         progress(min(1.0, part.stop / len(items)))
     return Costs(nats, se, scored, calls)
+
+
+def _told(
+    model: heldout.Asked, data: heldout.HeldOut, items: Integer[np.ndarray, "n"]
+) -> Iterator[tuple[heldout.Asked, Int64[np.ndarray, "m"]]]:
+    """The model told each class, and the rows that are of it; where it is told none, itself and all rows."""
+    names = model.labels
+    labels = data.test.batch(items).labels if names else None
+    if labels is None:
+        yield model, np.arange(len(items))
+        return
+    for label in labels.unique().tolist():
+        told = model.labelled(names[label]) if label < len(names) else model
+        yield told, np.flatnonzero(labels.numpy() == label)
 
 
 def bits(nats: Float64[np.ndarray, "N"], scored: Int64[np.ndarray, "N"], unit: Int64[np.ndarray, "N"]) -> Estimate:

@@ -31,7 +31,16 @@ class Asked(Protocol):
 
     def denoise(self, tokens: Int[Tensor, "B L"]) -> Tensor: ...
 
+    labels: tuple[str, ...]
+    """The classes that it may be told."""
+    fills_masks: bool
+    """Whether `denoise` may be asked."""
+    exact: bool
+    """Whether `bound` is -log p itself."""
+
     def bound(self, *, strata: int, replicates: int) -> Bound: ...
+
+    def labelled(self, label: str) -> "Asked": ...
 
 
 def draw(examples: Examples, letters: int, seed: int) -> Integer[np.ndarray, "N"]:

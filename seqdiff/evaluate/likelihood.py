@@ -15,6 +15,7 @@ from seqdiff.diffusion.denoise import Denoise, symbols
 from seqdiff.diffusion.likelihood.passes import masked_nats, scattered
 from seqdiff.evaluate import heldout
 from seqdiff.evaluate.answer import Answer, Progress, Table, silent
+from seqdiff.evaluate.costs import costs
 from seqdiff.evaluate.markov import MarkovModel
 from seqdiff.evaluate.statistics import Estimate, ratio
 from seqdiff.streams import Streams
@@ -54,28 +55,25 @@ class Likelihood(Config):
         items = heldout.draw(data.test, self.bases, self.seed)
         unit = heldout.units(data.test, items)
         chain = heldout.markov(data, self.order)
-        scored, calls = np.zeros((2, len(items)), np.int64)
-        nats, se = np.zeros((2, len(items)))
+        found = costs(
+            model, data, items, strata=self.strata, replicates=self.replicates, seed=self.seed,
+            progress=lambda done: progress(0.9 * done),
+        )  # fmt: skip
+        nats, scored = found.nats, found.scored
         rivals = np.zeros((chain.order + 1, len(items)))
         extra, of_profile = np.zeros((2, len(items))), np.zeros(len(items))
         profile = heldout.profile(data)
-        with_extra = (
-            MASKED_DRAWS * (not model.alphabet.complementary) if self.masked_draws is None else self.masked_draws
-        )
-        bound = model.bound(strata=self.strata, replicates=self.replicates)
+        with_extra = self._masked_draws(model)
         for part, tokens in heldout.batches(data.test, items, model.batch_tokens):
-            x, names = torch.from_numpy(tokens), heldout.names(tokens, model.alphabet.pad)
-            known = x < model.alphabet.size
-            score = bound(x, known, Streams.of(self.seed, names), batch_size=len(x)).checked()
-            nats[part], se[part], calls[part] = score.nats.numpy(), score.se.numpy(), score.calls.numpy()
-            scored[part] = known.sum(-1).numpy()
             rivals[:, part] = -chain.log_prob(tokens).sum(-1)
             if profile is not None:
                 of_profile[part] = -profile[np.arange(tokens.shape[1]), tokens].sum(-1)
             if with_extra:
+                x, names = torch.from_numpy(tokens), heldout.names(tokens, model.alphabet.pad)
                 streams = Streams.of(self.seed, [(name, "masked tokens") for name in names])
+                known = x < model.alphabet.size
                 extra[:, part] = masked_tokens(model.denoise, x, known, streams, with_extra).numpy()
-            progress(min(1.0, part.stop / len(items)))
+            progress(0.9 + 0.1 * min(1.0, part.stop / len(items)))
 
         def bits(totals: Float64[np.ndarray, "N"], counts: np.ndarray = scored) -> Estimate:
             return ratio(np.bincount(unit, totals) / math.log(2), np.bincount(unit, counts))
@@ -84,7 +82,6 @@ class Likelihood(Config):
         markov = [bits(of_order) for of_order in rivals]
         best = int(np.argmin([m.value for m in markov]))
         difference = bits(nats - rivals[best])
-        monte_carlo = float(np.sqrt(np.square(se).sum()) / scored.sum() / math.log(2))
         unbroken = _unbroken(chain, data) if len(items) == len(data.test) else None
         summary = {
             "question": self.question,
@@ -95,7 +92,11 @@ class Likelihood(Config):
             "sample": int(unit.max()) + 1,
             "scored": int(scored.sum()),
             "model": own.of("bits")
-            | {"se_monte_carlo": monte_carlo, "perplexity": 2**own.value, "forward_passes": int(calls.max())},
+            | {
+                "se_monte_carlo": found.monte_carlo,
+                "perplexity": 2**own.value,
+                "forward_passes": int(found.calls.max()),
+            },
             "markov": [
                 {"order": k, **m.of("bits"), "unbroken": None if unbroken is None else float(unbroken[k])}
                 for k, m in enumerate(markov)
@@ -108,7 +109,17 @@ class Likelihood(Config):
         if with_extra:
             of_masked = bits(*extra)
             summary["masked_token"] = of_masked.of("bits") | {"perplexity": 2**of_masked.value, "draws": with_extra}
+        if model.labels:
+            summary["classes"] = list(model.labels)
+        summary["exact"] = model.exact
         return Answer(self.question, summary, _table(summary, markov, difference, heldout.described(data.test, items)))
+
+    def _masked_draws(self, model: heldout.Asked) -> int:
+        """Masks a window for the masked-token perplexity; none by default of DNA, of models that are told classes, and
+        of those that do not fill masks."""
+        if self.masked_draws is not None:
+            return self.masked_draws
+        return 0 if model.alphabet.complementary or model.labels or not model.fills_masks else MASKED_DRAWS
 
 
 def masked_tokens(
@@ -146,8 +157,9 @@ def _table(summary: dict[str, Any], markov: list[Estimate], difference: Estimate
     model = Estimate(summary["model"]["bits"], summary["model"]["se"])
     rows = [(f"Markov, order {k}" + (" (best)" if k == best else ""), str(m), f"{2**m.value:.3f}")
             for k, m in enumerate(markov)]  # fmt: skip
-    rows.append((f"this model (at most; Monte Carlo ± {summary['model']['se_monte_carlo']:.4f})", str(model),
-                 f"{2**model.value:.3f}"))  # fmt: skip
+    how = "exactly" if summary["exact"] else f"at most; Monte Carlo ± {summary['model']['se_monte_carlo']:.4f}"
+    told = ", told the class" if "classes" in summary else ""
+    rows.append((f"this model{told} ({how})", str(model), f"{2**model.value:.3f}"))
     rows.append((f"this model minus order {best}", difference.format(sign=True), ""))
     if profile := summary.get("profile"):
         own, less = (Estimate(part["bits"], part["se"]) for part in (profile, profile["difference"]))

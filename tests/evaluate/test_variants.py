@@ -3,6 +3,7 @@ import logging
 import numpy as np
 import pytest
 from labelled import HEADER, substitutions
+from questions import Bounded
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from seqdiff.alphabet import DNA
@@ -14,7 +15,7 @@ from seqdiff.evaluate import Variants
 from seqdiff.evaluate.variants import _blocks, _trained_on
 
 
-class Knowing:
+class Knowing(Bounded):
     """A model that answers with the chain's exact posteriors, on one strand: the chain runs in one direction."""
 
     alphabet, batch_tokens = DNA, 16_384
