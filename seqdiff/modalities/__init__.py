@@ -14,9 +14,10 @@ from seqdiff.modalities.family import Family
 from seqdiff.modalities.image import Image
 from seqdiff.modalities.opened import Opened
 from seqdiff.modalities.protein import Protein
+from seqdiff.modalities.species import Species
 from seqdiff.modalities.text import Text
 
-ModalityConfig = Annotated[Dna | Protein | Family | Text | Image, Field(discriminator="kind")]
+ModalityConfig = Annotated[Dna | Species | Protein | Family | Text | Image, Field(discriminator="kind")]
 """Any modality."""
 
-__all__ = ["Dna", "Family", "Image", "ModalityConfig", "Opened", "Protein", "Text"]
+__all__ = ["Dna", "Family", "Image", "ModalityConfig", "Opened", "Protein", "Species", "Text"]
