@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from seqdiff.cli import design, inputs, insert, options, results
+from seqdiff.cli import image as images
 from seqdiff.cli import text as texts
 from seqdiff.errors import UsageError
 
@@ -14,9 +15,11 @@ def command(
     context: typer.Context,
     fasta: options.FastaOrText = None,
     text: texts.File = None,
+    image: images.Files = None,
     model: options.ModelRun = None,
     output: options.Output = None,
     blanks: texts.BlankMarks = None,
+    mask: images.Mask = None,
     bed: Annotated[Path | None, typer.Option("--bed", help="Mask and fill these spans only (BED).")] = None,
     region: Annotated[
         list[str] | None, typer.Option("--region", help="Mask and fill this span only: NAME:START-END, 1-based.")
@@ -84,9 +87,25 @@ def command(
 
     With --text the blanks of a text are filled, {{?12}} and ____; several --samples each stand under a headline.
 
+    With --image the pixels that --mask names are filled. One filling of one image is written as it is, -o filled.png;
+    of more, each image stands in a row: as it came, what is hidden of it in blue, its fillings.
+
     Example: seqdiff infill --fasta gaps.fa --samples 3 -o filled.fa
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
+    if images.asked(context, image, fasta, text, "mask", "samples", "report", *(texts.SAMPLING - {"stride"})):
+        for path in image:
+            results.require_own("--report", report, output, path)
+        chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
+        chosen = options.plain(chosen, particles)
+        options.require_draws(chosen, "--samples", samples)
+        loaded = options.load(model, device, guidance, unconditional, label)
+        if particles is None:
+            chosen = options.of_process(
+                chosen, sampler, loaded, settings or [], steps=steps, temperature=temperature, top_p=top_p
+            )
+        images.infill(loaded, image, mask, output, chosen, samples=samples, report=report, seed=seed, quiet=quiet)
+        return
     if texts.asked(context, fasta, text, "blanks", "samples", "report", *texts.SAMPLING):
         options.one_of("--blanks", blanks or "both", texts.MARKS)
         results.require_own("--report", report, output, text)

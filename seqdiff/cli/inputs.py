@@ -47,10 +47,15 @@ def checked(
     from seqdiff.alphabet import PROTEIN
     from seqdiff.data.characters import Characters
     from seqdiff.data.fasta import accepted, read_records
+    from seqdiff.data.levels import Levels
     from seqdiff.data.source import name_of
 
     if isinstance(alphabet, Characters):
         raise UsageError(f"--fasta {fasta}: the model was trained on text ({alphabet.name}); give it --text FILE")
+    if isinstance(alphabet, Levels):
+        raise UsageError(
+            f"--fasta {fasta}: the model was trained on {alphabet.name}, which infill and score take with --image"
+        )
     with contextlib.ExitStack() as stack:
         path = fasta
         if fasta == "-" or (os.path.exists(fasta) and not os.path.isfile(fasta) and not os.path.isdir(fasta)):

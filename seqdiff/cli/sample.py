@@ -4,20 +4,21 @@ from typing import Annotated
 
 import typer
 
-from seqdiff.cli import design, options, results
+from seqdiff.cli import design, image, options, results
 from seqdiff.cli import text as texts
 from seqdiff.errors import UsageError
 
 
 def command(
-    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many sequences.")] = 1,
+    context: typer.Context,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many sequences, or images.")] = 1,
     length: Annotated[
         str | None,
         typer.Option(
             "--length",
             help="Letters in each, N or MIN-MAX. Default: drawn from the lengths of the training sequences (MIN-MAX: "
             "from those in the range); of DNA 512, or what the proteins of --translate take; a family's columns; the "
-            "context of running text.",
+            "context of running text; images have one size.",
         ),
     ] = None,
     model: options.ModelRun = None,
@@ -51,6 +52,8 @@ def command(
     One protein in the file of --translate applies to every sequence; with several, name them sample1, sample2, ... In
     FASTQ the quality of a letter is the Phred of its probability before any letter of its window was drawn.
 
+    Images are written side by side in one PNG (-o digits.png), as arrays (-o digits.npz), or a PNG each in a folder.
+
     Example: seqdiff sample -n 10 --length 512 --seed 1 -o new.fa
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
@@ -79,6 +82,9 @@ def command(
         chosen = options.of_process(
             chosen, sampler, loaded, settings or [], steps=steps, temperature=temperature, top_p=top_p
         )
+    if image.is_image(loaded):
+        image.sample(context, loaded, number, output, chosen, report=report, seed=seed, quiet=quiet)
+        return
     if wanted is None and loaded.alphabet.complementary and loaded.lengths is None and loaded.columns is None:
         wanted = shortest
     of_text = texts.is_text(loaded)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqdiff import __version__
+from seqdiff.cli import image as images
 from seqdiff.cli import inputs, options, results
 from seqdiff.cli import text as texts
 from seqdiff.errors import UsageError
@@ -24,6 +25,7 @@ def command(
     context: typer.Context,
     fasta: options.FastaOrText = None,
     text: texts.File = None,
+    image: images.Files = None,
     model: options.ModelRun = None,
     output: options.Output = None,
     method: Annotated[
@@ -64,12 +66,14 @@ def command(
     bound). The pseudo-likelihood has its own columns. With regions, start and end (from 1, both included) stand in the
     place of length, and nats are those of the region given the letters around it.
     A record without a known letter has `.` in place of numbers. With --text, a model of running text scores the file
-    as one record, in pieces of its context; a model of documents scores each line.
+    as one record, in pieces of its context; a model of documents scores each line. With --image each image is a record,
+    and a dimension a value of one of its channels: bits per dimension.
 
     Example: seqdiff score --fasta sequences.fa -o scores.tsv
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
-    of_text = texts.asked(context, fasta, text, "method", "draws", "order", "orders")
+    of_image = images.asked(context, image, fasta, text, "method", "draws", "order", "orders")
+    of_text = not of_image and texts.asked(context, fasta, text, "method", "draws", "order", "orders")
     options.one_of("--method", method, METHODS)
     options.one_of("--duplicates", duplicates, ("error", "first", "rename"))
     for option, value, owner in (
@@ -87,8 +91,8 @@ def command(
         raise UsageError("--clip: it cuts regions, so give --bed or --region as well")
     if str(bed) == "-" and fasta == "-":
         raise UsageError("--fasta - and --bed -: only one of them can be stdin")
-    results.require_own("-o", None if str(output) == "-" else output, fasta, text, bed)
-    inputs.require(fasta, text, bed)
+    results.require_own("-o", None if str(output) == "-" else output, fasta, text, bed, *(image or ()))
+    inputs.require(fasta, text, bed, *(image or ()))
     from seqdiff.data.fasta import Output, read_records
     from seqdiff.diffusion.likelihood import Chain, Pseudo
 
@@ -102,14 +106,19 @@ def command(
             scorer = Chain(order=order or "random", orders=orders)
         case "pseudo":
             scorer = Pseudo()
-    look = inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region)) if fasta else None
-    with look or texts.records(text, loaded) as (found, lengths):
+    if of_image:
+        look = images.records(image, loaded)
+    elif of_text:
+        look = texts.records(text, loaded)
+    else:
+        look = inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region))
+    with look as (found, lengths):
         spans = inputs.spans(lengths, bed, region or [], clip) if bed or region else None
         total = sum(lengths.values()) if spans is None else sum(i.length for each in spans.values() for i in each)
-        records = found if of_text else read_records(found, duplicates=duplicates)
+        records = found if of_text or of_image else read_records(found, duplicates=duplicates)
         with options.progress("score", loaded.alphabet.unit, quiet, total or None) as advance, Output(output) as out:
             scores = loaded.score_records(
-                records, scorer, spans=spans, seed=seed, source=fasta or text, progress=advance
+                records, scorer, spans=spans, seed=seed, source=fasta or text or image[0], progress=advance
             )
             first = next(scores, None)  # whatever is wrong with the model is said before there is any output
             out.write((_header(scorer, loaded, seed, label) + _columns(scorer, loaded, spans is not None)).encode())

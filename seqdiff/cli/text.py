@@ -37,7 +37,7 @@ def asked(context: typer.Context, fasta: str | None, text: str | None, *others: 
     """Whether the command is given text. UsageError where it is given neither or both, and for options that text has
     not: all but the common ones and `others`."""
     if (fasta is None) == (text is None):
-        raise UsageError("give --fasta FILE, or --text FILE and a --model of text")
+        raise UsageError("give --fasta FILE; or --text or --image, and a --model of these")
     if text is None:
         if "blanks" in given(context):
             raise UsageError("--blanks: it says what is to be filled in --text")
@@ -67,7 +67,8 @@ def is_text(loaded: "Model") -> bool:
 def alphabet_of(loaded: "Model") -> "Characters":
     """The alphabet of a model of text. UsageError for any other."""
     if not is_text(loaded):
-        raise UsageError(f"--text: {loaded.recipe.name} was trained on {loaded.alphabet.name}; give it --fasta FILE")
+        option = "--image" if loaded.recipe.data.grid else "--fasta"
+        raise UsageError(f"--text: {loaded.recipe.name} was trained on {loaded.alphabet.name}; give it {option} FILE")
     return loaded.alphabet
 
 

@@ -21,6 +21,8 @@ from seqdiff.errors import DataError
 log = logging.getLogger("seqdiff")
 
 _LABELS = re.compile(r"label|class|target|(^|_)y($|_)", re.I)
+_ASIDE = re.compile(r"names?$|mean$", re.I)
+"""Arrays that come along: names of files, the mean image of the downsampled ImageNet."""
 
 
 class Archive:
@@ -116,7 +118,7 @@ def _parts(file: Path, names: list[str]) -> list[tuple[Path, str, str | None, in
     labels = {_split(file, name): name for name in names if _LABELS.search(name)}
     images = {}
     for name in names:
-        if not _LABELS.search(name) and not name.lower().endswith("mean"):
+        if not _LABELS.search(name) and not _ASIDE.search(name):
             if (split := _split(file, name)) in images:
                 raise DataError(
                     f"{file}: which array has the images, {images[split]} or {name}? Keep one of them, or say train, "
