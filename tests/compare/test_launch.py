@@ -51,7 +51,7 @@ def test_what_it_is_called_with(recipe, tmp_path, stand_in):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("echo 'seqdiff: training' >&2; echo 'seqdiff: error: it diverged' >&2; exit 1", r"it diverged \(exit code 1; "),
+        ("echo 'seqdiff: a'; echo 'seqdiff: error: it diverged' >&2; exit 1", r"it diverged \(exit code 1; "),
         ("kill -9 $$", r"it said nothing \(signal 9; all of it in .*run.log\)"),
     ],
 )

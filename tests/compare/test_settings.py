@@ -61,7 +61,7 @@ def test_names(tmp_path):
     assert settings.find("dna").stem == "dna"
     with pytest.raises(ConfigError, match="dan: no comparison of this name; did you mean 'dna'"):
         settings.find("dan")
-    with pytest.raises(ConfigError, match="nowhere.yaml: no such file"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file"):
         settings.find(str(tmp_path / "nowhere.yaml"))
 
 
