@@ -54,9 +54,16 @@ class Guided:
             raise ValueError(
                 f"the two networks have different alphabets: {towards.shape[-1]} and {away.shape[-1]} symbols"
             )
-        towards, away = towards.log_softmax(-1), away.log_softmax(-1)
-        # A letter that the conditional rules out stays ruled out. One that the unconditional alone rules out weighs as
-        # one that is only just possible: the ratio of the two would be infinite.
-        away = away.clamp(min=math.log(torch.finfo(away.dtype).tiny))
-        tilted = self.weight * towards + (1 - self.weight) * away
-        return tilted.masked_fill(towards == -torch.inf, -torch.inf)
+        return leaned(towards.log_softmax(-1), away.log_softmax(-1), self.weight)
+
+
+def leaned(towards: Float[Tensor, "*N K"], away: Float[Tensor, "*N K"], weight: float) -> Float[Tensor, "*N K"]:
+    """weight log p_c + (1 - weight) log p_u, of log probabilities; to be normalised.
+
+    >>> leaned(torch.tensor([0.8, 0.2]).log(), torch.tensor([0.5, 0.5]).log(), 2.0).softmax(-1)
+    tensor([0.9412, 0.0588])
+    """
+    # A letter that the conditional rules out stays ruled out. One that the unconditional alone rules out weighs as
+    # one that is only just possible: the ratio of the two would be infinite.
+    away = away.clamp(min=math.log(torch.finfo(away.dtype).tiny))
+    return (weight * towards + (1 - weight) * away).masked_fill(towards == -torch.inf, -torch.inf)
