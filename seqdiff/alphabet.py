@@ -51,6 +51,11 @@ class Alphabet:
         return len(self.symbols)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What each symbol is called in results."""
+        return tuple(self.symbols)
+
+    @property
     def mask(self) -> int:
         """The input id of an unknown letter."""
         return self.size

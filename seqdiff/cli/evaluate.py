@@ -107,6 +107,7 @@ def command(
     from seqdiff.checkpoint import RunFolder
     from seqdiff.evaluate import DEFAULT, QUESTIONS, WITHOUT_DATA
     from seqdiff.report import figures as drawing
+    from seqdiff.report.schedules import schedules_figure
 
     if run is not None and str(run) in QUESTIONS and not run.is_dir():
         run, questions = None, [str(run), *(questions or [])]  # of the model that ships
@@ -176,13 +177,11 @@ def command(
         show(answer.table(), sys.stderr if str(output) == "-" else sys.stdout)
         if figures:
             drawing.draw(figures / f"{answer.question}.png", answer.question, answer.summary)
-    if figures and run is not None and (rows := RunFolder(run).read_metrics()):
+    rows = RunFolder(run).read_metrics() if figures and run is not None else []
+    if rows:
         drawing.training_figure(figures / "training.png", rows)
     if figures and (powers := model.recipe.process.logged(model.denoiser).get("powers")):
-        history = RunFolder(run).read_metrics() if run is not None else []
-        drawing.schedules_figure(
-            figures / "schedules.png", dict(zip(model.alphabet.names, powers, strict=True)), history
-        )
+        schedules_figure(figures / "schedules.png", dict(zip(model.alphabet.names, powers, strict=True)), rows)
     if output:
         from seqdiff.data.output import Output
 

@@ -32,6 +32,11 @@ class Levels(Alphabet):
         return cls(f"images of {levels} levels", "".join(map(chr, range(levels))), UNKNOWN, (), unit="dimension")
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The levels as numbers."""
+        return tuple(map(str, range(self.size)))
+
+    @property
     def dtype(self) -> np.dtype:
         """The smallest type of numbers that holds all tokens."""
         return np.dtype(np.uint8 if self.pad < 256 else np.int16)

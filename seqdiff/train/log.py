@@ -12,6 +12,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from seqdiff.alphabet import Alphabet
 from seqdiff.errors import DataError
 from seqdiff.files import explain, replacing
 
@@ -40,6 +41,16 @@ class Metrics:
         if self._file is not None:
             with contextlib.suppress(OSError):  # what could not be written has been said already
                 self._file.close()
+
+
+def by_symbol(learned: Mapping[str, Sequence[float]], alphabet: Alphabet) -> dict[str, dict[str, float]]:
+    """What has a number of each symbol, with their names.
+
+    >>> from seqdiff.alphabet import DNA
+    >>> by_symbol({"powers": [1.0, 0.9, 0.9, 1.0]}, DNA)
+    {'powers': {'A': 1.0, 'C': 0.9, 'G': 0.9, 'T': 1.0}}
+    """
+    return {name: dict(zip(alphabet.names, values, strict=True)) for name, values in learned.items()}
 
 
 class Display:

@@ -28,7 +28,7 @@ from seqdiff.train import memory
 from seqdiff.train import start as starting
 from seqdiff.train.distributed import Processes, processes
 from seqdiff.train.learner import Learner
-from seqdiff.train.log import Display, Metrics
+from seqdiff.train.log import Display, Metrics, by_symbol
 from seqdiff.train.signals import stop_wishes
 from seqdiff.train.tally import Tally
 from seqdiff.train.validation import Validation
@@ -173,7 +173,8 @@ def _run(
                         metrics.write(
                             step=step, tokens=round(tally.letters), **{measure: mean},
                             learning_rate=learner.learning_rate, gradient_norm=float(gradient),
-                            tokens_per_second=round(speed), **recipe.process.logged(learner.denoiser),
+                            tokens_per_second=round(speed),
+                            **by_symbol(recipe.process.logged(learner.denoiser), alphabet),
                         )  # fmt: skip
                     display.step(step, mean, speed)
                     tally.clear()

@@ -6,6 +6,7 @@ import pytest
 from seqdiff.errors import DataError
 from seqdiff.evaluate import QUESTIONS
 from seqdiff.report import draw, training_figure
+from seqdiff.report.schedules import schedules_figure
 
 
 def size(path) -> tuple[int, int]:
@@ -97,3 +98,18 @@ def _without_errors(value):
     if isinstance(value, dict):
         return {key: None if key in ("se", "low", "high") else _without_errors(item) for key, item in value.items()}
     return [_without_errors(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("symbols", ["ACGT", "ACDEFGHIKLMNPQRSTVWY", [str(level) for level in range(256)]])
+def test_learned_schedules_with_and_without_their_history(symbols, tmp_path):
+    ends = {symbol: 0.8 + 0.4 * i / len(symbols) for i, symbol in enumerate(symbols)}
+    rows = [
+        {"step": step, "nats_per_symbol": 1.0, "powers": {s: 1 + (end - 1) * step / 100 for s, end in ends.items()}}
+        for step in range(0, 101, 10)
+    ]
+    rows.insert(3, {"step": 20, "valid_nats_per_symbol": 1.0})
+    schedules_figure(tmp_path / "both.png", ends, rows)
+    schedules_figure(tmp_path / "alone.png", ends, rows[3:4])
+    assert size(tmp_path / "both.png")[0] > 1.5 * size(tmp_path / "alone.png")[0]
+    schedules_figure(tmp_path / "other.png", ends | {symbols[0]: 2.0}, rows)
+    assert (tmp_path / "both.png").read_bytes() != (tmp_path / "other.png").read_bytes()

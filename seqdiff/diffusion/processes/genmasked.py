@@ -220,6 +220,9 @@ class GenMasked(Process):
     def sampler(self) -> Sampler:
         return Steps()
 
+    def logged(self, network: Denoise) -> dict[str, list[float]]:
+        return {"powers": [round(power, 6) for power in learned(network)().tolist()]}
+
     def filling(self, network: Denoise) -> Denoise:
         return Untilted(network, self)
 

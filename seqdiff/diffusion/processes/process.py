@@ -133,6 +133,6 @@ class Process(Config, ABC):
         """What samples from it where nothing else is asked for."""
         return Ancestral()
 
-    def logged(self, network: Denoise) -> dict[str, float]:
-        """Numbers of what the process has learned, for the log of a run."""
+    def logged(self, network: Denoise) -> dict[str, list[float]]:
+        """What the process has learned, a number of each symbol, for the log of a run."""
         return {}
