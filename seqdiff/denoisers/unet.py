@@ -86,7 +86,7 @@ class UNet(Network):
 
 
 class UNetDenoiser(Denoiser):
-    """The network of `UNet`. Pixels keep their channels last in memory, which is what convolutions are fastest with."""
+    """The network of `UNet`."""
 
     def __init__(self, settings: UNet, symbols: int):
         super().__init__(symbols, settings.value_width)
@@ -113,7 +113,7 @@ class UNetDenoiser(Denoiser):
         h = torch.cat([h, mask.expand(len(h), self.columns - length, -1)], 1)
         condition = None if time is None else F.silu(self.time(time))
         image = h.view(len(h), rows, columns, -1).permute(0, 3, 1, 2)
-        x = self.conv_in(image).to(h.dtype)
+        x = self.conv_in(image.contiguous()).to(h.dtype)  # group norms make channels last slower, by 10 % on CPUs
         skips = [x]
         for block in self.down:
             x = self.through(block, x, condition)
