@@ -32,6 +32,13 @@ def of_dna(folder):
     return tiny_recipe(write_genome(folder / "genome.fa"))
 
 
+def of_letters(folder):
+    """A process that learns schedules with the network, used outside of its forward pass."""
+    network = {"kind": "convolution", "width": 16, "hidden": 16, "depth": 2, "time_conditioning": True}
+    learns = {"process": {"kind": "genmasked"}, "denoiser": network}
+    return recipe.parse(of_dna(folder).model_dump(mode="json", by_alias=True) | learns, "tiny")
+
+
 def of_proteins(folder):
     """Rows of each bucket that two processes cannot share alike, in pieces of other sizes."""
     rng = np.random.default_rng(0)
@@ -46,7 +53,7 @@ def of_proteins(folder):
     return made
 
 
-@pytest.mark.parametrize("of", [of_dna, of_proteins])
+@pytest.mark.parametrize("of", [of_dna, of_letters, of_proteins])
 def test_two_processes_train_the_same_losses_as_one(tmp_path, of):
     trained = of(tmp_path)
     file = tmp_path / "tiny.yaml"
