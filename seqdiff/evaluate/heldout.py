@@ -14,11 +14,12 @@ from seqdiff.diffusion.processes import Bound
 from seqdiff.evaluate.markov import MarkovModel
 from seqdiff.modalities import Opened as HeldOut
 from seqdiff.modalities.family import FamilyData
+from seqdiff.modalities.image import ImageData
 from seqdiff.streams import seed_of
 
 __all__ = [
     "Asked", "HeldOut", "batches", "described", "draw", "marginals", "markov", "names", "pieces", "profile",
-    "tokens", "units",
+    "tokens", "units", "what",
 ]  # fmt: skip
 
 
@@ -82,14 +83,20 @@ def units(examples: Examples, items: Integer[np.ndarray, "N"]) -> Int64[np.ndarr
 
 def described(examples: Examples, items: Integer[np.ndarray, "N"]) -> str:
     """For people: `388 test windows of 512`, `263 test sequences of 7 to 512, 203 of them unlike one another`."""
+    noun = what(examples)
     sizes = examples.sizes[items]
     shortest, longest = int(sizes.min()), int(sizes.max())
     if not hasattr(examples, "unit"):
-        return f"{len(items):,} test windows of {longest:,}"
+        return f"{len(items):,} test {noun} of {longest:,}"
     groups = len(np.unique(units(examples, items)))
     unit = f", {groups:,} of them unlike one another" if groups < len(items) else ""
     span = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
-    return f"{len(items):,} test sequences of {span}{unit}"
+    return f"{len(items):,} test {noun} of {span}{unit}"
+
+
+def what(examples: Examples) -> str:
+    """What examples are called: images, windows of a genome, or sequences."""
+    return getattr(examples, "noun", "sequences" if hasattr(examples, "unit") else "windows")
 
 
 def names(tokens: Integer[np.ndarray, "N L"], pad: int) -> list[int]:
@@ -121,8 +128,9 @@ def pieces(data: HeldOut, split: str, limit: int | None = None) -> Iterator[Inte
 
 
 def profile(data: HeldOut) -> Float64[np.ndarray, "L tokens"] | None:
-    """Log-probabilities of the tokens in each column of a family by itself, 0 of an unknown one; None of other data."""
-    if not isinstance(data, FamilyData):
+    """Log-probabilities of the tokens in each column of a family, or at each place of an image, by itself, 0 of an
+    unknown one; None of other data."""
+    if not isinstance(data, FamilyData | ImageData):
         return None
     return np.pad(np.log(data.profile()), ((0, 0), (0, 1)))
 

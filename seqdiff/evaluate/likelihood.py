@@ -33,7 +33,7 @@ class Likelihood(Config):
     other regions of the genome they are too small; the paired difference suffers least), or the clusters of proteins;
     the model's contains the Monte-Carlo error, which is also given by itself. The rival in the paired difference is the
     order that does best on these very windows: the choice favours it. A family has a stronger rival beside them, its
-    profile: the frequencies of each column by itself.
+    profile: the frequencies of each column by itself; so have images, of each place of theirs.
     """
 
     question: Literal["likelihood"] = "likelihood"
@@ -88,6 +88,7 @@ class Likelihood(Config):
             "settings": self.model_dump(),
             "unit": model.alphabet.unit,
             "windows": len(items),
+            "examples": heldout.what(data.test),
             "window_length": int(data.test.sizes[items].max()),
             "sample": int(unit.max()) + 1,
             "scored": int(scored.sum()),
@@ -163,7 +164,8 @@ def _table(summary: dict[str, Any], markov: list[Estimate], difference: Estimate
     rows.append((f"this model minus order {best}", difference.format(sign=True), ""))
     if profile := summary.get("profile"):
         own, less = (Estimate(part["bits"], part["se"]) for part in (profile, profile["difference"]))
-        rows.insert(-2, ("profile (each column by itself)", str(own), f"{2**own.value:.3f}"))
+        place = "place" if summary["examples"] == "images" else "column"
+        rows.insert(-2, (f"profile (each {place} by itself)", str(own), f"{2**own.value:.3f}"))
         rows.append(("this model minus the profile", less.format(sign=True), ""))
     if extra := summary.get("masked_token"):
         name = "masked tokens of this model, t uniform (as in EvoDiff's tables; not a bound)"

@@ -53,8 +53,9 @@ class Recovery(Config):
     """Gaps of each length."""
     bases: int = Field(125_000, ge=1)
     """Letters that the model may read for one length: long gaps get fewer than `gaps`."""
-    apart: int = Field(128, ge=1)
-    """Visible letters between the gaps of a window, at least; a short window holds one gap."""
+    apart: int | None = Field(None, ge=1)
+    """Visible letters between the gaps of a window, at least; a short window holds one gap. Default: 128; of images, no
+    more than what the Markov rival looks at."""
     order: int = Field(11, ge=0)
     """Highest Markov order."""
     seed: int = 0
@@ -76,6 +77,7 @@ class Recovery(Config):
             "settings": self.model_dump(mode="json"),
             "unit": model.alphabet.unit,
             "window_length": int(data.test.sizes.max()),
+            "examples": heldout.what(data.test),
             "gaps": found,
             "skipped": skipped,
         }
@@ -89,9 +91,11 @@ class Recovery(Config):
         `apart` (or what there is). Gaps with an unknown letter, or one next to them, are left out.
         """
         sizes = np.asarray(examples.sizes)
-        a_window = np.maximum(1, sizes // (length + self.apart))
+        least = 2 * max(1, chain.order) if heldout.what(examples) == "images" else 128
+        apart = least if self.apart is None else self.apart
+        a_window = np.maximum(1, sizes // (length + apart))
         part = sizes // a_window
-        margin = np.minimum(self.apart // 2, (part - length) // 2)
+        margin = np.minimum(apart // 2, (part - length) // 2)
         roomy = np.flatnonzero(margin >= max(1, chain.order))
         if not len(roomy):
             return None
@@ -210,7 +214,7 @@ def _table(summary: dict[str, Any], most: str) -> Table:
         "log2 p, Markov",
     )
     title = (
-        f"Recovery of gaps in test windows of {most}{summary['window_length']:,}: share of {summary['unit']}s named "
-        f"right, Markov given both flanks; mean log2 probability of the true {summary['unit']}"
+        f"Recovery of gaps in test {summary['examples']} of {most}{summary['window_length']:,}: share of "
+        f"{summary['unit']}s named right, Markov given both flanks; mean log2 probability of the true {summary['unit']}"
     )
     return Table(title, columns, tuple(rows))

@@ -33,6 +33,9 @@ def likelihood_figure(path: str | Path, summary: Summary) -> None:
             orders, [m["bits"] for m in markov], errors([m["se"] for m in markov]),
             color=RIVAL, marker="o", markersize=5, capsize=2.5, elinewidth=1.2, label="Markov chain, exact",
         )  # fmt: skip
+        if profile := summary.get("profile"):
+            place = "place" if summary.get("examples") == "images" else "column"
+            axes.axhline(profile["bits"], color=GREEN, linestyle="-.", label=f"profile, each {place} by itself")
         best, difference = summary["best_markov"], summary["difference"]
         give_or_take = "" if difference["se"] is None else f" ± {difference['se']:.4f}"
         axes.text(
@@ -47,7 +50,10 @@ def likelihood_figure(path: str | Path, summary: Summary) -> None:
         axes.set_xlabel(f"order of the Markov chain ({unit}s of context)")
         axes.set_ylabel(f"bits per {unit} (less is better)")
         axes.grid(axis="x", visible=False)
-        axes.set_title(f"What a held-out {unit} costs: {summary['scored']:,} {unit}s of test windows", pad=28)
+        axes.set_title(
+            f"What a held-out {unit} costs: {summary['scored']:,} {unit}s of test {summary.get('examples', 'windows')}",
+            pad=28,
+        )
         key_above(axes)
 
 
