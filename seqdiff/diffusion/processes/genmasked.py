@@ -191,7 +191,7 @@ class Untilted:
         self.module, self._process = module, process
 
     def __call__(self, tokens: Int[Tensor, "B L"], time: None = None) -> Float[Tensor, "B L K"]:
-        powers = learned(self.module)()
+        powers = learned(self.module)().detach().to(tokens.device)
         t = self._process.time_of(masked_share(tokens, len(powers)), powers)
         logits = self.module(tokens, t.float())
         return logits - (powers * t.log()[:, None]).to(logits)[:, None]
@@ -245,27 +245,26 @@ class GenMasked(Process):
 
     def integrand(self, network: Denoise) -> Integrand:
         """The integral with the network in it and what was learned with it."""
-        powers = learned(network)().detach()
-        powers = powers.to(widest(powers.device))
+        powers = learned(network)().detach().cpu().double()
         size = len(powers)
         blind = powers * (math.log(size) - 1) + powers.mean()  # f t of a network that holds all letters alike
 
         def corrupt(
             tokens: Int[Tensor, "N L"], scored: Bool[Tensor, "N L"], t: Float[Tensor, "N"], keys: Float[Tensor, "N L 2"]
         ) -> Int[Tensor, "N L"]:
-            return tokens.masked_fill(scored & (keys[..., 0] < self.masked(t.to(powers), tokens, powers)), size)
+            return tokens.masked_fill(scored & (keys[..., 0] < self.masked(t, tokens, powers.to(t))), size)
 
         def density(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
-            return self.density(network(z, t.float()), tokens, z == size, t.to(powers), powers)
+            return self.density(network(z, t.float()), tokens, z == size, t, powers.to(t))
 
         def crude(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
-            return torch.where(z == size, blind[tokens.clamp(max=size - 1)] / t.to(powers)[:, None], 0)
+            return torch.where(z == size, blind.to(t)[tokens.clamp(max=size - 1)] / t[:, None], 0)
 
         def crude_until(t: Float[Tensor, "N"]) -> Float[Tensor, "N K"]:
-            letters = torch.arange(size, device=powers.device).expand(len(t), -1)
+            letters = torch.arange(size, device=t.device).expand(len(t), -1)
             both = (torch.full_like(t, self.first_time), t)
-            first, last = (self.masked(each.to(powers), letters, powers) for each in both)
-            return blind / powers * (last - first)
+            first, last = (self.masked(each, letters, powers.to(t)) for each in both)
+            return (blind / powers).to(t) * (last - first)
 
         return Integrand(size, (self.first_time, 1.0), corrupt, density, crude, crude_until, self.ends(powers))
 

@@ -396,6 +396,7 @@ def test_filling_gives_the_posterior_of_one_mask_as_if_it_said_nothing_of_its_le
         one = x.clone()
         one[:, i] = M
         assert torch.allclose(filling(one)[:, i].softmax(-1), tiny(one)[:, i].softmax(-1), atol=1e-5)
+    assert not filling(one).requires_grad
     raw = denoise(one, torch.full((len(x),), 0.25)).softmax(-1)[:, 3]
     assert (raw - tiny(one)[:, 3].softmax(-1)).abs().max() > 0.05
 
