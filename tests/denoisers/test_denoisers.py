@@ -53,6 +53,7 @@ SMALL = {
         Transformer(width=16, depth=2, heads=2, hidden=12, causal=True),
         Transformer(width=16, depth=2, heads=2, hidden=12, causal=True, time_conditioning=True, learned_positions=True),
         Transformer(width=16, depth=2, heads=2, hidden=12, learned_positions=True),
+        Transformer(width=16, depth=2, heads=2, hidden=12, block_length=4),
         Transformer(width=16, depth=2, heads=2, hidden=12, grid=(5, 10, 2)),
         Transformer(width=16, depth=2, heads=2, hidden=12, grid=(10, 10, 1), causal=True, time_conditioning=True),
     ],

@@ -6,6 +6,7 @@ and each term is bounded as in masked diffusion, the blocks before being clean (
 Blocks of one letter are the autoregressive model, one block is masked diffusion.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
@@ -20,6 +21,7 @@ from seqdiff.diffusion import categorical
 from seqdiff.diffusion.categorical import exact_count, lowest
 from seqdiff.diffusion.denoise import Denoise, precise, process_of, symbols, widest
 from seqdiff.diffusion.evidence import Evidence
+from seqdiff.diffusion.guidance import Guided
 from seqdiff.diffusion.likelihood.blockwise import blockwise, in_blocks
 from seqdiff.diffusion.processes.process import IGNORED, Bound, Loss, Process
 from seqdiff.diffusion.samplers import Ancestral, Exact, Sampler
@@ -43,7 +45,8 @@ class Blocks(Sampler):
     later blocks than the first mask, and of what is known of masks, given the other known letters; its logarithm is
     `log_weight`. The law of what is filled in goes to the conditional one as they grow in number.
 
-    Pads stand on the right. Rotary positions have no end: rows may be longer than any in training.
+    Pads stand on the right. Rotary positions have no end: rows may be longer than any in training. A guided network
+    (`Guided`, of two networks as they are trained) is asked for each block by both.
     """
 
     kind: Literal["blocks"] = "blocks"
@@ -65,7 +68,8 @@ class Blocks(Sampler):
     def marginals(self, denoise: Denoise, tokens: Int[Tensor, "B L"]) -> Float64[Tensor, "B L K"]:
         """How probable each letter of filled rows was given the blocks before its own, and nothing of its own."""
         size = symbols(denoise, tokens)
-        return denoise(tokens.masked_fill(tokens < size, size), clean=tokens).double().softmax(-1)
+        asked = of_each(denoise, lambda network: partial(network, clean=tokens))
+        return asked(tokens.masked_fill(tokens < size, size)).double().softmax(-1)
 
     @torch.no_grad()
     def __call__(
@@ -92,7 +96,8 @@ class _Filling:
 
     def __init__(self, sampler: Blocks, network: Denoise, known: Evidence, rng: Streams, device: torch.device):
         self._sampler, self._network, self._known, self._rng, self._device = sampler, network, known, rng, device
-        self._length, self._size = process_of(network).length, symbols(network, known.tokens)
+        trained = network.conditional if isinstance(network, Guided) else network
+        self._length, self._size = process_of(trained).length, symbols(network, known.tokens)
         drawn = in_blocks(known.unfilled, self._length).any(2)
         after = (drawn.cumsum(1) - drawn.long() > 0).repeat_interleave(self._length, 1)[:, : known.tokens.shape[1]]
         self.ahead = after & (known.tokens < self._size) & ~known.unfilled
@@ -116,7 +121,7 @@ class _Filling:
         population = Population(self._known.tokens[rows], count)
         own = self._rng.select(rows.tolist())
         streams = own if count == 1 else _particles(own, count)
-        given = Given(self._network, self._length, self._device)
+        given = of_each(self._network, lambda network: Given(network, self._length, self._device))
         drawn, ahead = self._known.unfilled[rows], self.ahead[rows]
         for first in range(0, drawn.shape[1], self._length):
             block = slice(first, first + self._length)
@@ -127,7 +132,8 @@ class _Filling:
                 if count > 1:
                     population.resample(here, own.select(here.tolist()).rand(1)[:, 0])
                 self._draw(population, given, rows, here, block, streams)
-            given.forget(population.tokens.flatten(0, 1))
+            for each in (given.conditional, given.unconditional) if isinstance(given, Guided) else (given,):
+                each.forget(population.tokens.flatten(0, 1))
         chosen = population.choose(own.rand(1)[:, 0]) if count > 1 else torch.zeros(len(rows), dtype=torch.int64)
         every = torch.arange(len(rows))
         self._tokens[rows] = population.tokens[every, chosen]
@@ -138,7 +144,7 @@ class _Filling:
     def _weigh(
         self,
         population: Population,
-        given: "Given",
+        given: Denoise,
         rows: Int64[Tensor, "A"],
         ahead: Bool[Tensor, "R L"],
         block: slice,
@@ -170,7 +176,7 @@ class _Filling:
     def _draw(
         self,
         population: Population,
-        given: "Given",
+        given: Denoise,
         rows: Int64[Tensor, "R"],
         here: Int64[Tensor, "H"],
         block: slice,
@@ -201,6 +207,10 @@ class Given:
         self.module, self._length, self._device = network, length, device
         self._kept: dict[bytes, dict[str, Tensor]] = {}
         self._last: tuple[list[bytes], dict[str, Tensor]] = [], {}
+
+    @property
+    def symbols(self) -> int:
+        return self.module.symbols
 
     def __call__(self, tokens: Int[Tensor, "R L"]) -> Float[Tensor, "R L K"]:
         """Logits of the last block; elsewhere zeros, which nothing reads."""
@@ -236,6 +246,13 @@ class Given:
             parts = [self._kept[name] for name in names]
             self._last = names, {part: torch.cat([past[part] for past in parts]) for part in parts[0]}
         return dict(self._last[1])
+
+
+def of_each(network: Denoise, ask: Callable[[Denoise], Denoise]) -> Denoise:
+    """What `ask` makes of a network; of a guided one, what it makes of both, guided."""
+    if not isinstance(network, Guided):
+        return ask(network)
+    return Guided(ask(network.conditional), ask(network.unconditional), network.weight)
 
 
 def _letters(row: Int[Tensor, "L"], end: int) -> bytes:
