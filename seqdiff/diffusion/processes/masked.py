@@ -11,11 +11,11 @@ the second form being that of any-order autoregression (Uria et al. 2014, arXiv:
 arXiv:2406.03736).
 """
 
-from typing import Annotated, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,7 +28,7 @@ from seqdiff.streams import Streams
 
 
 class Masked(Process):
-    """One draw of the bound for each row, by one of four estimators, all unbiased and without a clamp.
+    """One draw of the bound for each row, by one of three estimators, all unbiased and without a clamp.
 
     `exact-count`: k = 1 + floor(n u), exactly k of the row's n letters masked, weight n/k. Smallest variance, never
     larger than n times the largest -log mu, ln K exactly for a constant network. The default.
@@ -38,25 +38,35 @@ class Masked(Process):
     sum l(k) / n: the same bound at a fraction of the variance (Zhao et al. 2024, arXiv:2407.21243, average two terms).
     `bernoulli`: t in (0, 1), each letter masked with probability m(t), weight rate(t), which is unbounded near t = 0
     (infinite variance in theory). Includes both end terms of a schedule that stops short of 0 or 1 (`end_nats`).
-    `discrete`: the same with T steps, t = i/T and weight T (m(t) - m(t - 1/T)) / m(t) (Austin et al. 2021,
-    arXiv:2107.03006): the bound of the sampler that takes these steps, above the continuous one by O(1/T).
+    In T steps it is a process of its own, `discrete`.
 
     The uniform u of each row comes from the strata of `rng`, spread over the global batch.
     """
 
     kind: Literal["masked"] = "masked"
-    estimator: Literal["exact-count", "hollow", "bernoulli", "discrete"] = "exact-count"
+    estimator: Literal["exact-count", "hollow", "bernoulli"] = "exact-count"
     schedule: Schedule | None = None
-    """Of `bernoulli` and `discrete` (default linear). The exact count has none."""
-    steps: Annotated[int, Field(ge=1)] | None = None
-    """T, of `discrete`."""
+    """Of `bernoulli` (default linear). The others have none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_steps(cls, values: Any) -> Any:
+        """Recipes of runs say `steps: null`, from when it was an estimator here."""
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        steps = values.pop("steps", None)
+        if steps is not None or values.get("estimator") == "discrete":
+            raise ValueError(
+                "masked diffusion in T steps is a process of its own: "
+                f"process={{kind: discrete, steps: {'T' if steps is None else steps}}}"
+            )
+        return values
 
     @model_validator(mode="after")
     def _consistent(self) -> "Masked":
-        if self.estimator in ("exact-count", "hollow") and self.schedule is not None:
-            raise ValueError(f"estimator {self.estimator} has no schedule: remove it, or choose bernoulli or discrete")
-        if (self.estimator == "discrete") != (self.steps is not None):
-            raise ValueError("steps belongs to estimator discrete, which needs it")
+        if self.estimator != "bernoulli" and self.schedule is not None:
+            raise ValueError(f"estimator {self.estimator} has no schedule: remove it, or choose bernoulli")
         return self
 
     @property
@@ -97,13 +107,7 @@ class Masked(Process):
         if self.estimator == "hollow":
             n = known.sum(1)
             return lowest((u * (n + 1)).long().minimum(n), known, keys), torch.ones_like(u)
-        if self.estimator == "bernoulli":
-            share, factor = self._curve.masked(u), self._curve.rate(u)
-        else:
-            shares = self._curve.grid(self.steps).to(device, wide)
-            step = 1 + (u * self.steps).long().clamp(max=self.steps - 1)
-            share = shares[step]
-            factor = self.steps * (share - shares[step - 1]) / share
+        share, factor = self._curve.masked(u), self._curve.rate(u)
         masked = known & (keys < share[:, None])
         # A row without masks has no cross-entropy; rate(0) is infinite and would make it 0 * inf.
         return masked, torch.where(masked.any(1), factor, 0)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from seqdiff.data.batches import Batch
-from seqdiff.diffusion.denoise import Denoise, symbols, widest
+from seqdiff.diffusion.denoise import Denoise, symbols, takes_time, widest
 from seqdiff.diffusion.likelihood.integral import Integrand, integral
 from seqdiff.diffusion.likelihood.score import Score
 from seqdiff.diffusion.processes.process import Bound, Loss, Process
@@ -23,7 +23,7 @@ from seqdiff.streams import Streams
 
 
 class Path(Process):
-    """A process whose network must be told t, and whose loss is one draw of the bound for each row."""
+    """A process whose network is told t, and whose loss is one draw of the bound for each row."""
 
     @property
     def time(self) -> Literal["optional", "needed"]:
@@ -72,6 +72,10 @@ class Path(Process):
         left = self.left(torch.tensor(self.interval, dtype=torch.float64), symbols)
         return math.log(symbols) - float(left[0] - left[1])
 
+    def answer(self, network: Denoise, z: Int[Tensor, "B L"], t: Float[Tensor, "B"]) -> Float[Tensor, "B L S"]:
+        """What the network says of z, told t if it must be or can be."""
+        return network(z, t.float()) if self.time == "needed" or takes_time(network) else network(z)
+
     def bound(self, network: Denoise, *, strata: int, replicates: int) -> Bound:
         """The integral, from times of `strata` strata (`seqdiff.diffusion.likelihood.integral`)."""
 
@@ -88,7 +92,7 @@ class Path(Process):
 
         def density(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
             t = self.at(t)
-            return self.density(network(z, t.float()), tokens.where(tokens < size, 0), z, t)
+            return self.density(self.answer(network, z, t), tokens.where(tokens < size, 0), z, t)
 
         def crude(tokens: Int[Tensor, "N L"], z: Int[Tensor, "N L"], t: Float[Tensor, "N"]) -> Float[Tensor, "N L"]:
             same, other = self.crude(self.at(t), size)
@@ -131,7 +135,17 @@ class Path(Process):
         first, last = self.interval
         t = self.at(first + (last - first) * u)
         z = self.corrupt(tokens, known, t, keys, mask)
-        density = self.density(network(z, t.float()), tokens.where(known, torch.zeros_like(tokens)), z, t)
         count = batch.weight.sum(dtype=wide)
-        nats = torch.where(known, density, 0) * batch.weight
+        nats = torch.where(known, self.costs(network, tokens, z, t, mask), 0) * batch.weight
         return Loss((last - first) * nats.sum() + count * self.ends(mask), count)
+
+    def costs(
+        self,
+        network: Denoise,
+        tokens: Int[Tensor, "B L"],
+        z: Int[Tensor, "B L"],
+        t: Float[Tensor, "B"],
+        symbols: int,
+    ) -> Float[Tensor, "B L"]:
+        """What each letter costs in training, of which the loss is the mean over t and z: f, by one network pass."""
+        return self.density(self.answer(network, z, t), tokens.where(tokens < symbols, 0), z, t)

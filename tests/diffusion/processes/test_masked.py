@@ -18,7 +18,6 @@ ESTIMATORS = [
     Masked(),
     Masked(estimator="bernoulli"),
     Masked(estimator="bernoulli", schedule=Geometric()),
-    Masked(estimator="discrete", steps=7, schedule=Cosine()),
 ]
 
 
@@ -52,20 +51,6 @@ def exact_count_bound(x):
     return mean_loss(Masked(), x, (k - 0.5) / 4, masked, 1 / (4 * ways))
 
 
-def discrete_bound(steps, schedule=None):
-    """E over strings of the bound with `steps` steps: all strings, steps and mask patterns."""
-    process = Masked(estimator="discrete", steps=steps, schedule=schedule)
-    share = (schedule or Linear()).grid(steps)[1:, None]
-    sizes = patterns.sum(1)
-    probabilities = share**sizes * (1 - share) ** (4 - sizes) / steps
-    rows = len(probabilities.flatten())
-    strata = ((torch.arange(steps) + 0.5) / steps).repeat_interleave(16).repeat(81)
-    rng = FixedStreams(strata, 1.0 - patterns.double().repeat(81 * steps, 1))
-    weight = (tiny.p[:, None] * probabilities.flatten()).flatten()[:, None].expand(-1, 4)
-    batch = Batch(tiny.strings.repeat_interleave(rows, dim=0), weight)
-    return process.loss(Blind(tiny), batch, rng).nats.item()
-
-
 @pytest.mark.parametrize("curve", [Linear(), Cosine(), Polynomial(power=2)], ids=lambda c: c.kind)
 def test_continuous_bound_is_minus_log_p_for_every_string(curve):
     for x, p in zip(tiny.strings[::7], tiny.p[::7], strict=True):
@@ -93,17 +78,6 @@ def test_a_geometric_schedule_is_a_bound_only_with_both_end_terms():
     mean = (tiny.p * bounds).sum().item()
     ends = 4 * curve.end_nats(3)
     assert mean - ends < tiny.entropy < mean < tiny.entropy + ends
-
-
-def test_discrete_bound_falls_from_the_marginal_entropies_to_the_entropy():
-    marginals = torch.stack([(tiny.p[:, None] * (tiny.strings == v)).sum(0) for v in range(3)])
-    for schedule in (None, Cosine()):
-        bounds = [discrete_bound(steps, schedule) for steps in (1, 2, 4, 8)]
-        assert bounds[0] == pytest.approx(torch.special.entr(marginals).sum().item(), abs=1e-12)
-        assert (np.diff(bounds) < 0).all()
-        assert bounds[-1] > tiny.entropy
-    gaps = np.array([discrete_bound(steps) for steps in (16, 32)]) - tiny.entropy
-    assert gaps[0] / gaps[1] == pytest.approx(2, rel=0.03)
 
 
 def test_constant_network_costs_ln_k_at_every_draw():
@@ -242,10 +216,14 @@ def test_half_precision_logits_are_summed_in_float32():
 def test_settings_that_would_be_ignored_are_refused():
     with pytest.raises(ValidationError, match="has no schedule"):
         Masked(schedule=Linear())
-    with pytest.raises(ValidationError, match="steps belongs to estimator discrete"):
-        Masked(steps=10)
-    with pytest.raises(ValidationError, match="steps belongs to estimator discrete"):
+
+
+def test_steps_are_a_process_of_their_own_and_runs_that_have_none_are_read():
+    with pytest.raises(ValidationError, match=r"process=\{kind: discrete, steps: 10\}"):
+        Masked(estimator="discrete", steps=10)
+    with pytest.raises(ValidationError, match="process of its own"):
         Masked(estimator="discrete")
+    assert Masked.model_validate({"kind": "masked", "estimator": "exact-count", "steps": None}) == Masked()
 
 
 @pytest.mark.parametrize("member", members(ProcessConfig))

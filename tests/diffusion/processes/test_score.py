@@ -17,15 +17,42 @@ M = tiny.mask
 
 
 def test_normalised_scores_cost_what_masked_diffusion_costs():
-    process, draw = Score(scale_prior=False, last_visible=1e-9), torch.manual_seed(0)
+    """T7: with s = r mu the denoising score entropy, written as the paper does, is r times the cross-entropy."""
+    process, draw = Score(scale_prior=False), torch.manual_seed(0)
     x, t = tiny.strings[::4], torch.rand(21, generator=draw, dtype=torch.float64)
     hidden = torch.rand(21, 4, generator=draw) < 0.5
     z = x.masked_fill(hidden, M)
     mu = tiny(z).softmax(-1)
-    ratio = ((1 - process.masked(t)) / process.masked(t))[:, None, None]
-    found = process.density((ratio * mu).log(), x, z, t)
+    share = process.masked(t)[:, None]
+    ratio = (1 - share) / share
+    s = ratio[..., None] * mu
+    of_letter = s.gather(-1, x[..., None])[..., 0]
+    entropy = s.sum(-1) - ratio * of_letter.log() + ratio * (ratio.log() - 1)
     nats = -mu.log().gather(-1, x[..., None])[..., 0]
-    assert torch.allclose(found, torch.where(hidden, nats * Linear().rate(t)[:, None], 0), atol=1e-12, rtol=1e-9)
+    assert torch.allclose(entropy, ratio * nats, rtol=1e-12, atol=1e-10)
+    rate = (1 - process.last_visible) / (1 - share)  # sigma'
+    found = process.density(s.log(), x, z, t)
+    assert torch.allclose(found, torch.where(hidden, rate * entropy, 0), rtol=1e-10, atol=1e-10)
+    assert torch.allclose(found, torch.where(hidden, nats * Linear().rate(t)[:, None], 0), rtol=1e-12, atol=1e-12)
+
+
+def test_a_step_is_what_tweedies_formula_makes_of_any_scores():
+    """(exp(-d Q) s)_v exp(d Q)(v -> mask) with the whole generator, mask included, and d = sigma_t - sigma_s."""
+    process, draw = Score(scale_prior=False), torch.manual_seed(1)
+    t, s = torch.tensor([0.7, 0.2]).double(), torch.tensor([0.6, 0.05]).double()
+    scores = torch.rand(2, 1, 3, generator=draw, dtype=torch.float64)
+    generator = torch.zeros(4, 4, dtype=torch.float64)  # column to row
+    generator[3, :3], generator[range(3), range(3)] = 1, -1
+    step = torch.log1p(-process.masked(s)) - torch.log1p(-process.masked(t))
+    reveals = process.reveals(scores.log(), t, s)
+    for row in range(2):
+        earlier = torch.linalg.matrix_exp(-step[row] * generator) @ torch.cat([scores[row, 0], torch.ones(1)])
+        chance = earlier * torch.linalg.matrix_exp(step[row] * generator)[3]
+        assert chance.sum().item() == pytest.approx(1, abs=1e-12)
+        assert chance[3] > 0
+        assert reveals[row, 0].item() == pytest.approx(1 - chance[3].item(), abs=1e-12)
+        assert torch.allclose(chance[:3] / chance[:3].sum(), scores[row, 0] / scores[row, 0].sum(), atol=1e-12)
+    assert process.reveals((100 * scores).log(), t, s).tolist() == [[1], [1]]
 
 
 def test_any_other_sum_costs_more():
@@ -46,11 +73,35 @@ def test_any_other_sum_costs_more():
     assert all((cost >= -1e-12).all() for cost in costs)
 
 
-def test_the_scale_prior_is_the_right_sum_of_a_network_that_knows_nothing():
-    process, t = Score(), torch.tensor([0.1, 0.9], dtype=torch.float64)
-    scores = process.log_scores(torch.zeros(2, 4, 3, dtype=torch.float64), t).exp().sum(-1)
-    share = process.masked(t)
-    assert torch.allclose(scores, ((1 - share) / share)[:, None].expand(-1, 4))
+def test_a_fresh_network_begins_at_ln_k_under_the_scale_prior_and_far_above_without():
+    process, x = Score(), tiny.strings[:40]
+
+    def fresh(tokens, time):
+        return torch.zeros(*tokens.shape, 3, dtype=torch.float64)
+
+    fresh.symbols = 3
+    t = torch.tensor([0.1, 0.9], dtype=torch.float64)
+    assert torch.allclose(process.log_q(fresh(x[:2], t), t).exp().sum(-1), torch.ones(2, 4).double())
+    score = process.bound(fresh, strata=4, replicates=2)(x, x < 3, Streams.of(0, range(40)))
+    assert torch.allclose(score.nats, torch.full((40,), 4 * math.log(3)).double(), atol=0.2)
+    batch = Batch(x, torch.ones(40, 4))
+    loss = process.loss(fresh, batch, Streams.of_step(0, 1, range(40), 40))
+    assert loss.nats.item() / 160 == pytest.approx(math.log(3), rel=0.15)
+    assert Score(scale_prior=False).loss(fresh, batch, Streams.of_step(0, 1, range(40), 40)).nats.item() / 160 > 10
+
+
+def test_what_fills_masks_is_the_posterior_and_is_told_a_time_that_training_has_told():
+    told = []
+
+    def network(tokens, time):
+        told.append(time)
+        return tiny(tokens).log_softmax(-1) + 5 * time[:, None, None]  # scores of any sum
+
+    network.symbols, network.takes_time = 3, True
+    filling = Score().filling(network)
+    x = torch.tensor([[0, M, 2, 1], [M, M, M, M], [0, 1, 2, 0]])
+    assert torch.allclose(filling(x).softmax(-1), tiny(x).softmax(-1), atol=1e-6)
+    assert told[0].tolist() == pytest.approx([0.25 / 0.999, 1, 1e-3])
 
 
 def test_the_loss_with_the_exact_posterior_is_the_bound():
