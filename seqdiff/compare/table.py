@@ -92,7 +92,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [
         row["title"], cost, _estimate(row.get("difference"), sign=True), _kind(row),
         _whole(row.get("parameters")), _whole(row.get("letters")), _whole(row.get("letters_per_second")),
-        "" if row.get("minutes") is None else f"{row['minutes']:.1f}",
+        _minutes(row.get("minutes")),
         distance, "" if calls is None else f"{calls:,.1f}",
     ]  # fmt: skip
 
@@ -108,6 +108,14 @@ def _estimate(value: dict[str, Any] | None, digits: int = 4, sign: bool = False)
 
 def _whole(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
+
+
+def _minutes(value: float | None) -> str:
+    """
+    >>> _minutes(0.1333), _minutes(3.456), _minutes(32768.2)
+    ('0.13', '3.5', '32,768')
+    """
+    return "" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _cell(value: Any) -> str:

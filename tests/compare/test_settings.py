@@ -1,8 +1,10 @@
 import pytest
+import torch
 
 from seqdiff import recipe
 from seqdiff.compare import settings
 from seqdiff.compare.run import opened
+from seqdiff.compare.summary import ALIKE
 from seqdiff.errors import ConfigError
 
 
@@ -78,3 +80,37 @@ def test_systems_on_other_data_are_refused(load, values):
             opened(comparison)
     one_strand = load(systems=[{"name": "masked"}, {"name": "other", "set": {"data.reverse_complement": False}}])
     assert len(opened(one_strand)[1]) == 2  # what is held out is the same
+
+
+def shipped(name):
+    """A comparison that ships, with what only the user's file says."""
+    return settings.load(name, ["data.characters=abcdefgh ,."] if name == "text" else [])
+
+
+@pytest.mark.parametrize("name", settings.names())
+def test_every_comparison_builds(name):
+    comparison = shipped(name)
+    assert comparison.name == name
+    sizes = {}
+    for system in comparison.systems:
+        recipe = comparison.recipe(system, comparison.seeds[0])
+        with torch.device("meta"):
+            sizes[system.name] = sum(p.numel() for p in recipe.network().parameters())
+    masked = sizes["masked"]
+    if name in ("dna", "yeast", "text", "digits"):
+        assert all(abs(size / masked - 1) < ALIKE for size in sizes.values()), sizes
+    if name == "hg38":
+        assert all(0.42e6 < size < 0.49e6 for size in sizes.values()), sizes
+
+
+@pytest.mark.parametrize("name", ["hg38", "text8", "cifar10"])
+def test_the_published_scale_is_that_of_the_recipe(name):
+    """Its budget is the recipe's own steps, so that nothing that goes by steps changes."""
+    comparison, published = shipped(name), recipe.load(name)
+    whole = comparison.recipe(comparison.systems[-1], comparison.seeds[0])
+    letters = whole.training.steps * whole.training.batch_size * whole.data.context
+    assert comparison.budget.tokens == letters
+    assert (whole.training, comparison.seeds) == (published.training, [published.seed])
+    assert whole.data.context == published.data.context
+    if name == "hg38":
+        assert whole.data.context * whole.training.batch_size == 2**20
