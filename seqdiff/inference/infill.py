@@ -19,7 +19,7 @@ from seqdiff.data.fasta import Record
 from seqdiff.data.intervals import Interval
 from seqdiff.data.source import bytes_of, shown
 from seqdiff.diffusion.constraints import MOST_ENTRIES, Guide
-from seqdiff.diffusion.samplers import Particles, SamplerConfig
+from seqdiff.diffusion.samplers import Particles, Sampler
 from seqdiff.errors import DataError
 from seqdiff.inference.design import Design, Task
 from seqdiff.inference.filled import Infilled, written
@@ -53,7 +53,7 @@ def infill(
     denoise: Callable[..., Tensor],
     alphabet: Alphabet,
     context: int,
-    sampler: SamplerConfig,
+    sampler: Sampler,
     *,
     seed: int = 0,
     samples: int = 1,
@@ -115,7 +115,7 @@ def infill(
             )
 
 
-def _say_impossible(job: _Job, sampler: SamplerConfig) -> None:
+def _say_impossible(job: _Job, sampler: Sampler) -> None:
     """An error where exact evidence was asked for, else a warning."""
     where = f"record {shown(bytes_of(job.record.name))}, position {job.impossible + 1:,}"
     if sampler.weighs:
@@ -144,7 +144,7 @@ def _fill(
     denoise: Callable[..., Tensor],
     alphabet: Alphabet,
     context: int,
-    sampler: SamplerConfig,
+    sampler: Sampler,
     seed: int,
     stride: int | None,
     design: Design | None,
@@ -211,7 +211,7 @@ def _fill_windows(
     part: list[tuple[_Job, FillWindow]],
     denoise: Callable[..., Tensor],
     alphabet: Alphabet,
-    sampler: SamplerConfig,
+    sampler: Sampler,
     seed: int,
     progress: Callable[[int], None] | None,
 ) -> list[_FilledWindow]:
@@ -231,7 +231,7 @@ def _fill_windows(
     result = sampler(denoise, start, torch.from_numpy(evidence), rng=streams, **steering)
     drawn = result.tokens.cpu().numpy()
     if sampler.hindsight:
-        marginals = sampler.marginals(denoise, result.tokens).cpu().numpy()
+        marginals = result.marginals.cpu().double().numpy()
     filled = []
     for row, (job, window) in enumerate(part):
         places = window.first + np.flatnonzero(job.known.targets[window.first : window.last])
@@ -243,7 +243,7 @@ def _fill_windows(
                 places,
                 letters=drawn[row, at].astype(job.tokens.dtype),
                 marginals=_posterior(marginals[row, at], evidence[row, at]).astype(np.float32),
-                calls=int(result.calls[row]) + 1,
+                calls=int(result.calls[row]) + (not sampler.hindsight),
                 log_weight=float(result.log_weight[row]),
                 ess=math.nan if result.ess is None else float(result.ess[row]),
                 impossible=None if ruled_out < 0 else window.start + ruled_out,

@@ -9,8 +9,10 @@ from typing import Annotated
 from pydantic import Field
 
 from seqdiff.config import classes
+from seqdiff.diffusion.processes.anyorder import AnyOrder
 from seqdiff.diffusion.processes.autoregressive import Autoregressive
 from seqdiff.diffusion.processes.block import Block
+from seqdiff.diffusion.processes.discrete import Discrete
 from seqdiff.diffusion.processes.genmasked import GenMasked
 from seqdiff.diffusion.processes.masked import Masked
 from seqdiff.diffusion.processes.mlm import Mlm
@@ -22,10 +24,12 @@ from seqdiff.diffusion.samplers import Sampler
 ProcessConfig = Annotated[
     Masked
     | Mlm
+    | Discrete
     | GenMasked
     | Score
     | Uniform
     | Autoregressive
+    | AnyOrder
     | Block,
     Field(discriminator="kind"),
 ]  # fmt: skip
@@ -38,9 +42,11 @@ SAMPLERS: dict[str, type[Sampler]] = {
 
 __all__ = [
     "SAMPLERS",
+    "AnyOrder",
     "Autoregressive",
     "Block",
     "Bound",
+    "Discrete",
     "GenMasked",
     "Loss",
     "Masked",

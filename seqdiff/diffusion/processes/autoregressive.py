@@ -38,7 +38,8 @@ class Forward(Sampler):
     letters before it: its logarithm is `log_weight`. The law of what is filled in goes to the exact conditional as
     they grow in number; `ess` says how many were left of them at worst.
 
-    A call is the reading of a letter, or of all up to the next mask. Pads stand on the right.
+    A call is the reading of a letter, or of all up to the next mask. Pads stand on the right. The `marginals` of a
+    letter are given those before it, as they were drawn: they know nothing of the letters after it.
     """
 
     kind: Literal["forward"] = "forward"
@@ -47,11 +48,6 @@ class Forward(Sampler):
     hindsight: ClassVar[bool] = True
     particles: Annotated[int, Field(ge=1)] = 32
     """Versions of a row in which something is known after a mask; of others there is one."""
-
-    def marginals(self, denoise: Denoise, tokens: Int[Tensor, "B L"]) -> Float64[Tensor, "B L K"]:
-        """How probable each letter of filled rows was given those before it, as they were drawn: it is all that can be
-        said of a letter in one pass, and knows nothing of the letters after it."""
-        return denoise(tokens).double().softmax(-1)
 
     @torch.no_grad()
     def __call__(
@@ -73,7 +69,7 @@ class Forward(Sampler):
         begin = (known.unfilled[rows].cumsum(1) == 0).sum(1)
         for part in rows[begin.argsort(stable=True)].split(max(1, len(tokens) // self.particles)):
             filling.fill(part, self.particles)
-        return filling.filled(tokens.device)
+        return filling.filled(tokens)
 
 
 class _Filling:
@@ -89,10 +85,15 @@ class _Filling:
         self._ess = torch.full((count,), torch.nan, dtype=torch.float64)
         self._impossible = torch.full((count,), -1)
 
-    def filled(self, device: torch.device) -> Filled:
-        return Filled(
-            self._tokens.to(device), self._log_prob, self._log_weight, self._calls, self._impossible, self._ess
-        )
+    def filled(self, tokens: Int[Tensor, "B L"]) -> Filled:
+        """What became of `tokens`. One pass over the rows says how probable each letter was given those before it."""
+        drawn = self._tokens.to(tokens.device)
+        rows = self._calls > 0
+        self._calls[rows] += 1
+        marginals = torch.zeros(*drawn.shape, self._size)
+        if rows.any():
+            marginals[rows] = self._network(drawn)[rows.to(drawn.device)].softmax(-1).float().cpu()
+        return Filled(drawn, self._log_prob, self._log_weight, self._calls, self._impossible, self._ess, marginals)
 
     def fill(self, rows: Int64[Tensor, "R"], count: int) -> None:
         """Fill some rows, each in `count` particles."""

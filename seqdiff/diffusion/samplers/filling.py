@@ -31,6 +31,8 @@ class Filled:
     """The first position filled at which the model rules the evidence out (log Z = -inf); -1 where there is none."""
     ess: Float64[Tensor, "B"] | None = None
     """Effective number of particles, NaN in rows that needed none; None: the sampler has no particles."""
+    marginals: Float[Tensor, "B L K"] | None = None
+    """Of a sampler with `hindsight`: how probable each letter was where one was drawn, given those before it."""
 
 
 class Sampler(Config, ABC):
@@ -44,6 +46,9 @@ class Sampler(Config, ABC):
     """The kind of the one process whose networks it samples, as they are trained; None: any that fills masks, through
     `Process.filling`."""
 
+    guides: ClassVar[bool] = False
+    """Whether one that is of a process alone also takes two of its networks (`seqdiff.diffusion.guidance.Guided`)."""
+
     revisits: ClassVar[bool] = False
     """Whether letters that were drawn are drawn anew; then `log_weight` is no importance weight, and a row may take
     more passes than it has masks."""
@@ -56,7 +61,8 @@ class Sampler(Config, ABC):
     filling."""
 
     hindsight: ClassVar[bool] = False
-    """Whether `marginals` are those of filled rows: there are none before any letter is drawn."""
+    """Whether nothing can be said of the letters before any is drawn: then `marginals` is not asked, and `Filled` has
+    those of the letters given the ones drawn before them."""
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
