@@ -1,5 +1,6 @@
 """One comparison, top to bottom: paces, trainings, measurements, the summary of all."""
 
+import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from seqdiff import devices
 from seqdiff.checkpoint import RunFolder
@@ -141,6 +143,8 @@ def _find_pace(course: Course, system: System, device: str, place: Place, *, beg
             course.failures[system.name] = _reason(error)
             logger.warning("%s cannot train: %s", system.name, course.failures[system.name])
             return
+        finally:
+            _let_go()
         course.folder.keep_pace(recipe, device, place.processes, found)
         logger.info(
             "%s: %s parameters, %s letters/s", system.name, f"{found.parameters:,}",
@@ -196,6 +200,8 @@ def _measure(
         _failed(folder, run, _reason(error), trained=True)
     else:
         folder.keep_ending(run, trained=True, asked=asked, measured=found)
+    finally:
+        _let_go()
 
 
 def _asked(comparison: Comparison, data: Opened) -> dict[str, Any]:
@@ -205,6 +211,13 @@ def _asked(comparison: Comparison, data: Opened) -> dict[str, Any]:
         "samples": comparison.samples and comparison.samples.model_dump(mode="json"),
         "data": data.checksum,
     }
+
+
+def _let_go() -> None:
+    """Gives memory of GPUs back, which the processes that train will want."""
+    if torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def _failed(folder: Folder, run: RunFolder, why: str, **rest: Any) -> None:
