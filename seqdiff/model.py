@@ -139,16 +139,24 @@ class Model:
         """This model, leaning away from another of its alphabet: classifier-free guidance (`diffusion.guidance`).
 
         A model told a class leans away from itself when not told: `model.labelled("7").guided(model, 2.0)`.
-        It looks at no more than the smaller of both contexts. Raises UsageError for two alphabets, or a weight below 0.
+        It looks at no more than the smaller of both contexts. Raises UsageError for two alphabets, a weight below 0,
+        and two processes of which one does not fill masks.
         """
         if unconditional.alphabet != self.alphabet:
             raise UsageError(
                 f"guidance needs two models of one alphabet, not of {self.alphabet.name} and "
                 f"{unconditional.alphabet.name}"
             )
+        fills = self.fills_masks and unconditional.fills_masks
+        own, other = (model.recipe.process.kind for model in (self, unconditional))
+        if not fills and own != other:
+            raise UsageError(f"guidance needs two models that fill masks, or two of one process, not {own} and {other}")
         both = copy.copy(self)
+        vars(both).pop("denoise", None)
         try:
-            both.denoise = Guided(self.denoise, unconditional.denoise, weight)
+            both.denoiser = Guided(self.denoiser, unconditional.denoiser, weight)
+            if fills:
+                both.denoise = Guided(self.denoise, unconditional.denoise, weight)
         except ValueError as error:
             raise UsageError(str(error)) from error
         both.is_guided = True
@@ -197,7 +205,7 @@ class Model:
 
     def sampler(self) -> Sampler:
         """What samples where nothing else is asked for: the sampler of its process, or of a guided model's masks."""
-        return Ancestral() if self.is_guided else self.recipe.process.sampler()
+        return Ancestral() if self.is_guided and self.fills_masks else self.recipe.process.sampler()
 
     def asked_by(self, sampler: Sampler) -> Denoise:
         """What a sampler is given: one of a process alone gets the network as it was trained, and that process's only.
@@ -211,8 +219,9 @@ class Model:
                 f"the sampler {sampler.kind} is of process {sampler.of}, and {self.recipe.name} was trained by "
                 f"{self.recipe.process.kind}"
             )
-        if self.is_guided:
-            raise UsageError(f"the sampler {sampler.kind} takes no guidance: give --sampler of one that fills masks")
+        if self.is_guided and not sampler.guides:
+            cure = ": give --sampler of one that fills masks" if self.fills_masks else ""
+            raise UsageError(f"the sampler {sampler.kind} takes no guidance{cure}")
         return self.denoiser
 
     def bound(self, *, strata: int = 16, replicates: int = 4) -> Bound:

@@ -1,7 +1,7 @@
 """What the questions share: the asked model's shape, which held-out sequences are read, and the Markov rivals."""
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,7 +30,9 @@ class Asked(Protocol):
     alphabet: Alphabet
     batch_tokens: int
 
-    def denoise(self, tokens: Int[Tensor, "B L"]) -> Tensor: ...
+    if TYPE_CHECKING:  # `isinstance` would ask for it, which is an error of a model that fills no masks
+
+        def denoise(self, tokens: Int[Tensor, "B L"]) -> Tensor: ...
 
     labels: tuple[str, ...]
     """The classes that it may be told."""

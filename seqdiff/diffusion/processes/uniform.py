@@ -57,6 +57,7 @@ class Bayes(Sampler):
 
     kind: Literal["bayes"] = "bayes"
     of: ClassVar[str | None] = "uniform"
+    guides: ClassVar[bool] = True
     revisits: ClassVar[bool] = True
     steps: Annotated[int, Field(ge=1)] | None = None
     """None: those of the process, 128 of one in continuous time."""
@@ -130,10 +131,12 @@ class Uniform(Path):
     In continuous time nothing is left out at t = 0; `last_time` is short of where the formula is 0 / 0, and the ends
     count what of x is left there, as its divergence from the uniform prior. T steps leave nothing out.
 
-    A network may be asked for what a letter was with or without a look at what it is now. `leave-one-out`: its answer
-    is mu itself; an ordinary network sees the letter at its own place and has to learn to disregard it, a hollow one
-    cannot see it. `posterior`: its answer is P(x_i | z), most often the letter that stands there; a hollow network
-    cannot give that answer. The optimum is the same.
+    A network may be asked for what a letter was without or with a look at what it is now; the optimum is the same.
+    `leave-one-out`: its answer is mu. An ordinary network sees the letter and learns to disregard it, a hollow one need
+    not; knowing nothing costs ln K a letter from the first step. `posterior`: its answer is P(x_i | z), mostly the
+    letter that stands there, as often as t is early. Of that it must become as sure as 1 / t: until it does it pays
+    ever more the more steps there are, and without end in continuous time, so that a training begins far above ln K and
+    needs a small learning rate. A hollow network cannot give that answer.
 
     Letters that the source does not know stay masks throughout, as context that says nothing, and are not scored.
     """
@@ -288,5 +291,5 @@ def _say_approximate() -> None:
     """Once."""
     log.warning(
         "uniform noise: given letters are noised with the rest and put back step by step, so what is filled in between "
-        "them only approximates what the model makes of them; repeats (--set repeats=5) come nearer"
+        "them only approximates what the model makes of them; repeats come nearer (--sampler bayes --set repeats=5)"
     )

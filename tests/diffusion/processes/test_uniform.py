@@ -141,6 +141,19 @@ def test_the_published_form_is_the_same_number():
         assert found[row, i] >= 0
 
 
+@pytest.mark.parametrize("steps", [None, 1, 16])
+def test_to_know_nothing_costs_ln_k_but_with_a_look_at_the_letter_ever_more(steps):
+    """Why leave-one-out is the default: where a network begins, with the same logits for all letters."""
+
+    def cost(prediction, steps):
+        process = Uniform(steps=steps, prediction=prediction)
+        return exactly(process, lambda z, t: torch.zeros(*z.shape, K).double(), tiny.strings[5]).item() / 4
+
+    assert cost("leave-one-out", steps) == pytest.approx(math.log(K), abs=1e-4)
+    if steps:
+        assert cost("posterior", 64 * steps) > cost("posterior", steps) + 1
+
+
 def test_many_steps_come_to_continuous_time():
     draw = torch.manual_seed(0)
     logits = torch.randn(20, 4, K, generator=draw, dtype=torch.float64)
