@@ -114,10 +114,14 @@ class Recipe(Config):
                 f"process {kind!r} needs a network that sees the letters before a position alone: "
                 + ("set denoiser.causal=true" if has else f"{network!r} cannot be one ({_with_setting('causal')} can)")
             )
-        if self.process.needs_blocks != self.denoiser.blocks:
+        if (blocks := self.process.needs_blocks) != self.denoiser.blocks:
+            has = "block_length" in type(self.denoiser).model_fields
+            cure = f"set denoiser.block_length={blocks}" if has else "choose a transformer, which can be one"
             raise ValueError(
-                f"process {kind!r} has blocks of {self.process.needs_blocks} letters and the network blocks of "
-                f"{self.denoiser.blocks}: set process.length and denoiser.block_length alike (of a transformer)"
+                f"process {kind!r} needs a network that sees clean blocks of {blocks} letters before a letter's own: {cure}"
+                if blocks
+                else f"denoiser.block_length: process {kind!r} has no blocks, and this network sees none after a "
+                "letter's own: leave it out"
             )
         if self.process.predicts_mask and not self.denoiser.gives_mask_logit:
             raise ValueError(

@@ -576,11 +576,12 @@ def test_a_recipe_pairs_blocks_of_one_length():
     settings = {"process": {"kind": "block", "length": 8}, "denoiser": {"kind": "transformer", "block_length": 8}}
     values = recipe.read_values(recipe.find("demo")) | settings
     assert recipe.parse(values, "here").network().block_length == 8
-    for block_length, words in ((4, "blocks of 8 letters and the network blocks of 4"), (None, "blocks of None")):
-        values["denoiser"] = {"kind": "transformer", "block_length": block_length}
+    for network, words in (
+        ({"kind": "transformer", "block_length": 4}, "clean blocks of 8 letters.*set denoiser.block_length=8"),
+        ({"kind": "transformer"}, "clean blocks of 8 letters.*set denoiser.block_length=8"),
+        ({"kind": "mamba"}, "choose a transformer"),
+    ):
         with pytest.raises(ConfigError, match=words):
-            recipe.parse(values, "here")
-    values["process"] = {"kind": "masked"}
-    values["denoiser"] = {"kind": "transformer", "block_length": 8}
-    with pytest.raises(ConfigError, match="blocks of None letters and the network blocks of 8"):
-        recipe.parse(values, "here")
+            recipe.parse(values | {"denoiser": network}, "here")
+    with pytest.raises(ConfigError, match="process 'masked' has no blocks, and this network sees none after"):
+        recipe.parse(values | {"process": {"kind": "masked"}}, "here")
