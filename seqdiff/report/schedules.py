@@ -17,31 +17,34 @@ NAMED = 32
 
 def schedules_figure(path: str | Path, powers: Mapping[str, float], rows: Sequence[Mapping[str, Any]]) -> None:
     """The share of each symbol that is visible at a time, by its power, and the powers over the steps of training,
-    from the lines of metrics.jsonl: without any, the first alone.
+    from the lines of metrics.jsonl; without any of these, the powers as they are.
     """
-    logged = [row for row in rows if "powers" in row]
+    logged = [row for row in rows if "powers" in row] or [{"step": step, "powers": powers} for step in (0, 1)]
     ranked = sorted(powers, key=powers.__getitem__)
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(ranked)))
     colours = dict(zip(ranked, shades, strict=True))
     if set(powers) <= set(NUCLEOTIDES):
         colours = {symbol: NUCLEOTIDES[symbol] for symbol in powers}
     t = np.linspace(0, 1, 201)
-    with figure(path, 10.4 if logged else 5.6, 4.4) as drawn:
-        left, *right = drawn.subplots(1, 2 if logged else 1, squeeze=False)[0]
+    with figure(path, 10.4, 4.4) as drawn:
+        left, right = drawn.subplots(1, 2)
         for symbol in ranked:
             left.plot(t, 1 - t ** powers[symbol], color=colours[symbol], linewidth=1.3)
         left.plot(t, 1 - t, color=FLOOR, linestyle="--", linewidth=1, label="linear, power 1")
         left.set(xlim=(0, 1), ylim=(0, 1), xlabel="time", title="Share still visible")
         left.legend(loc="lower left")
-        for axes in right:
-            steps = [row["step"] for row in logged]
-            for symbol in ranked:
-                axes.plot(steps, [row["powers"][symbol] for row in logged], color=colours[symbol], linewidth=1.3)
-            axes.margins(x=0)
-            axes.axhline(1, color=FLOOR, linestyle="--", linewidth=1)
-            axes.set(xlabel="step", title="Learned powers")
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
-            _name(axes, {symbol: logged[-1]["powers"][symbol] for symbol in ranked}, colours)
+        steps = [row["step"] for row in logged]
+        for symbol in ranked:
+            right.plot(steps, [row["powers"][symbol] for row in logged], color=colours[symbol], linewidth=1.3)
+        right.axhline(1, color=FLOOR, linestyle="--", linewidth=1)
+        right.margins(x=0)
+        right.set_title("Learned powers")
+        if any("powers" in row for row in rows):
+            right.set_xlabel("step")
+            right.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+        else:
+            right.set_xticks([])
+        _name(right, {symbol: logged[-1]["powers"][symbol] for symbol in ranked}, colours)
 
 
 def _name(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, Any]) -> None:

@@ -110,6 +110,7 @@ def test_learned_schedules_with_and_without_their_history(symbols, tmp_path):
     rows.insert(3, {"step": 20, "valid_nats_per_symbol": 1.0})
     schedules_figure(tmp_path / "both.png", ends, rows)
     schedules_figure(tmp_path / "alone.png", ends, rows[3:4])
-    assert size(tmp_path / "both.png")[0] > 1.5 * size(tmp_path / "alone.png")[0]
+    assert size(tmp_path / "both.png") == size(tmp_path / "alone.png")
+    assert (tmp_path / "both.png").read_bytes() != (tmp_path / "alone.png").read_bytes()
     schedules_figure(tmp_path / "other.png", ends | {symbols[0]: 2.0}, rows)
     assert (tmp_path / "both.png").read_bytes() != (tmp_path / "other.png").read_bytes()
