@@ -577,8 +577,8 @@ def test_a_recipe_pairs_blocks_of_one_length():
     values = recipe.read_values(recipe.find("demo")) | settings
     assert recipe.parse(values, "here").network().block_length == 8
     for network, words in (
-        ({"kind": "transformer", "block_length": 4}, "clean blocks of 8 letters.*set denoiser.block_length=8"),
-        ({"kind": "transformer"}, "clean blocks of 8 letters.*set denoiser.block_length=8"),
+        ({"kind": "transformer", "block_length": 4}, "blocks of 8 letters.*set denoiser.block_length=8"),
+        ({"kind": "transformer"}, "blocks of 8 letters.*set denoiser.block_length=8"),
         ({"kind": "mamba"}, "choose a transformer"),
     ):
         with pytest.raises(ConfigError, match=words):
