@@ -51,6 +51,7 @@ class Blocks(Sampler):
 
     kind: Literal["blocks"] = "blocks"
     of: ClassVar[str | None] = "block"
+    guides: ClassVar[bool] = True
     weighs: ClassVar[bool] = True
     hindsight: ClassVar[bool] = True
     steps: Annotated[int, Field(ge=1)] | None = None
