@@ -41,7 +41,8 @@ SamplerName = Annotated[
     typer.Option(
         "--sampler",
         help="fast (many letters a network call), exact (one), best (no draw: the most probable letter at each place); "
-        "or by its kind: ancestral (the default), confident, bounded, remask, correct, particles.",
+        "or by its kind: ancestral (the default), confident, bounded, remask, correct, particles. Models of other "
+        "processes have their own: d3pm, powers, thinning, tweedie, bayes, forward, ordered, blocks.",
     ),
 ]
 Steps = Annotated[
