@@ -26,6 +26,8 @@ from seqdiff.modalities.modality import Modality
 
 log = logging.getLogger("seqdiff")
 
+AT_ONCE = 1024
+"""Images that are turned into tokens together."""
 COUNTED = 50_000
 """Training images that a profile is counted from, at most."""
 
@@ -226,8 +228,8 @@ class ImageData:
 
     def text(self, split: str) -> Iterator[Integer[np.ndarray, "_"]]:
         examples = getattr(self, split)
-        for item in range(len(examples)):
-            yield examples.tokens(np.array([item]))[0]
+        for first in range(0, len(examples), AT_ONCE):
+            yield from examples.tokens(np.arange(first, min(first + AT_ONCE, len(examples))))
 
     def profile(self) -> Float64[np.ndarray, "L K"]:
         """How often each place of an image has each level: the rival of all that know of more than one place.
@@ -251,7 +253,7 @@ class ImageData:
         size, length = self.alphabet.size, self.config.context
         items = np.unique(np.linspace(0, len(examples) - 1, min(COUNTED, len(examples))).astype(np.int64))
         counts = np.zeros(length * size, np.int64)
-        for part in np.array_split(items, -(-len(items) // 1024)):
+        for part in np.array_split(items, -(-len(items) // AT_ONCE)):
             index = examples.tokens(part).astype(np.int64) + np.arange(length) * size
             counts += np.bincount(index.ravel(), minlength=len(counts))
         return counts.reshape(length, size).astype(np.float64)
