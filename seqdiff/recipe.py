@@ -118,7 +118,7 @@ class Recipe(Config):
             has = "block_length" in type(self.denoiser).model_fields
             cure = f"set denoiser.block_length={blocks}" if has else "choose a transformer, which can be one"
             raise ValueError(
-                f"process {kind!r} needs a network of blocks of {blocks} letters, the clean ones before each seen: {cure}"
+                f"process {kind!r} has blocks of {blocks} letters, and the network must see them as such: {cure}"
                 if blocks
                 else f"denoiser.block_length: process {kind!r} has no blocks, and this network sees none after a "
                 "letter's own: leave it out"
