@@ -59,7 +59,7 @@ def _name(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, Any]) -> 
     spread = (np.maximum.accumulate(free) + np.minimum.accumulate(free[::-1])[::-1]) / 2 + steps
     heights = np.maximum(spread - max(0.0, spread[-1] - high), low + steps)
     for symbol, height in zip(ranked, heights, strict=True):
-        shown = {" ": "space", "\n": "newline", "\t": "tab"}.get(symbol, symbol)
+        shown = symbol if symbol.isprintable() and symbol != " " else ascii(symbol)
         axes.annotate(
             shown, (1, height), (5, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
             fontsize=8, color=colours[symbol],
