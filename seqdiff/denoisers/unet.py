@@ -110,7 +110,8 @@ class UNetDenoiser(Denoiser):
             raise ValueError(f"this network is for images of {self.columns:,} tokens, not of {length:,}")
         mask = self.embedding.weight[self.symbols]
         h = torch.where(present.unsqueeze(-1), h, mask)
-        h = torch.cat([h, mask.expand(len(h), self.columns - length, -1)], 1)
+        if length < self.columns:
+            h = torch.cat([h, mask.expand(len(h), self.columns - length, -1)], 1)
         condition = None if time is None else F.silu(self.time(time))
         image = h.view(len(h), rows, columns, -1).permute(0, 3, 1, 2)
         x = self.conv_in(image.contiguous()).to(h.dtype)  # group norms make channels last slower, by 10 % on CPUs

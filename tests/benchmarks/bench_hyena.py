@@ -26,6 +26,7 @@ NETWORKS: dict[str, Network] = {
     "hyena, left to right": Hyena(causal=True),
     "transformer, left to right": Transformer(width=96, depth=4, heads=3, hidden=272, causal=True),
     "mamba, left to right": Mamba(width=126, depth=4, causal=True),
+    "convolution, left to right": Convolution(causal=True),
 }
 """Within 5 % of 450,000 parameters: Caduceus and Hyena at their published sizes, the others as in bench_recipes.py."""
 
