@@ -43,11 +43,13 @@ from seqdiff.diffusion.denoise import (
     symbols,
     widest,
 )
+from seqdiff.diffusion.guidance import Guided
 from seqdiff.diffusion.likelihood.integral import Integrand, integral
 from seqdiff.diffusion.processes.process import Bound, Loss, Process
 from seqdiff.diffusion.samplers.ancestral import STEPS
 from seqdiff.diffusion.samplers.filling import Filled, Filling, Proposal, Sampler, uniforms
 from seqdiff.diffusion.schedule import Cosine, Linear
+from seqdiff.errors import UsageError
 from seqdiff.streams import Streams
 
 LOWEST, HIGHEST = 0.05, 20.0
@@ -76,6 +78,7 @@ class Proposals(Sampler):
     """
 
     of: ClassVar[str] = "genmasked"
+    guides: ClassVar[bool] = True
 
     @abstractmethod
     def keys(self, times: Float64[Tensor, "R L"], masks: Int64[Tensor, "R"]) -> Float64[Tensor, "R L"]:
@@ -89,7 +92,7 @@ class Proposals(Sampler):
         revealed one by one."""
 
     def marginals(self, denoise: Denoise, tokens: Int[Tensor, "B L"]) -> Float64[Tensor, "B L K"]:
-        return process_of(denoise).filling(denoise)(tokens).double().softmax(-1)
+        return _filling(denoise)(tokens).double().softmax(-1)
 
     def __call__(
         self,
@@ -99,8 +102,11 @@ class Proposals(Sampler):
         *,
         rng: Streams,
     ) -> Filled:
+        """`denoise` is a network as it was trained, or two of the same powers (`Guided`): then it is their mu that are
+        combined, and the times at which letters are revealed stay those of the powers. Raises UsageError for others."""
         filling = Filling(self, denoise, tokens, evidence)
-        first_time, powers = process_of(denoise).first_time, learned(denoise)().detach().cpu().double()
+        network, powers = _network(denoise), _powers(denoise)
+        first_time = process_of(network).first_time
         masks, stayed = filling.unfilled.sum(1), torch.zeros(tokens.shape, dtype=torch.float64)
         times = uniforms(rng, filling.unfilled, 1)[0] ** (1 / powers.max())
         while len(rows := filling.unfilled.any(1).nonzero()[:, 0]):
@@ -125,6 +131,31 @@ class Proposals(Sampler):
                 stayed[rows] += torch.where(left, spread, 0.0)
             times[rows] = torch.where(left, s[:, None] * again ** (1 / powers.max()), times[rows])
         return filling.filled()
+
+
+def _network(denoise: Denoise) -> Denoise:
+    """The one that says by what it was trained."""
+    return denoise.conditional if isinstance(denoise, Guided) else denoise
+
+
+def _powers(denoise: Denoise) -> Float64[Tensor, "K"]:
+    """Those of the network, or of both networks."""
+    networks = (denoise.conditional, denoise.unconditional) if isinstance(denoise, Guided) else (denoise,)
+    modules = [learned(network) for network in networks]
+    powers = [module().detach().cpu().double() for module in modules if isinstance(module, Powers)]
+    if len(powers) < len(networks) or any(not torch.equal(powers[0], other) for other in powers):
+        raise UsageError(
+            "guidance between networks of other schedules: these samplers lean a model of process genmasked away from "
+            "itself alone, told a class and not told; give --sampler ancestral, or another that fills masks"
+        )
+    return powers[0]
+
+
+def _filling(denoise: Denoise) -> Denoise:
+    """As one that fills masks, or two of them."""
+    if isinstance(denoise, Guided):
+        return Guided(_filling(denoise.conditional), _filling(denoise.unconditional), denoise.weight)
+    return process_of(denoise).filling(denoise)
 
 
 class Steps(Proposals):

@@ -11,8 +11,11 @@ from pydantic import ValidationError
 from scipy.stats import chi2
 
 from seqdiff.data.batches import Batch
+from seqdiff.diffusion.guidance import Guided
+from seqdiff.diffusion.likelihood import elbo
 from seqdiff.diffusion.processes.genmasked import GenMasked, Powers, Steps, Thinning
 from seqdiff.diffusion.processes.masked import Masked
+from seqdiff.errors import UsageError
 from seqdiff.streams import Streams
 
 tiny = TinyJoint()
@@ -405,3 +408,50 @@ def test_qualities_are_those_of_masks_that_say_nothing_of_their_letters():
     denoise, x = Timed(SKEWED), torch.tensor([[0, M, 2, 1]])
     found = Steps().marginals(denoise, x)[:, 1]
     assert torch.allclose(found, tiny(x)[:, 1].softmax(-1), atol=1e-5)
+
+
+def test_filling_of_many_masks_costs_little_more_than_it_must():
+    """The bound of masked diffusion by this view, over all masks; far more without dividing the time's factor out."""
+    denoise = Timed(SKEWED)
+    filling, w = denoise.process.filling(denoise), denoise.learned().detach()
+
+    def tilted(tokens):
+        share = (tokens == M).double().mean(1)
+        t = denoise.process.time_of(share, w).clamp(min=1e-6)
+        return filling(tokens) + w * t.log()[:, None, None]
+
+    tilted.symbols = 3
+    scored, streams = torch.ones(81, 4, dtype=torch.bool), [Streams.of(0, range(81)) for _ in range(2)]
+    ours, theirs = (
+        float(tiny.p @ elbo(network, tiny.strings, scored, rng, strata=4, replicates=4).nats)
+        for network, rng in zip((filling, tilted), streams, strict=True)
+    )
+    assert tiny.entropy < ours < tiny.entropy + 0.02 < tiny.entropy + 0.2 < theirs
+
+
+@pytest.mark.parametrize("sampler", [Steps(steps=5), Thinning()], ids=lambda s: s.kind)
+def test_guidance_leans_away_from_the_same_network(sampler):
+    """At weights 1 and 0 it is one of the two, to the last bit; past 1 it is surer of what the first prefers."""
+    start, powers = torch.full((300, 6), 4), (0.7, 1.0, 1.3, 1.1)
+    one, other = (Told(MarkovChain(seed=seed), powers) for seed in (1, 2))
+    plain = [sampler(network, start, rng=Streams.of(0, range(300))) for network in (one, other)]
+    for weight, expected in ((1.0, plain[0]), (0.0, plain[1])):
+        guided = sampler(Guided(one, other, weight), start, rng=Streams.of(0, range(300)))
+        assert torch.equal(guided.tokens, expected.tokens)
+        assert torch.equal(guided.log_prob, expected.log_prob)
+    surer = sampler(Guided(one, other, 2.0), start, rng=Streams.of(0, range(300)))
+    better = [one.module.log_prob(filled.tokens).mean() for filled in (plain[0], surer)]
+    worse = [other.module.log_prob(filled.tokens).mean() for filled in (plain[0], surer)]
+    assert better[1] - worse[1] > better[0] - worse[0]
+    weights = sampler.marginals(Guided(one, other, 1.0), start)
+    assert torch.equal(weights, sampler.marginals(one, start))
+
+
+def test_guidance_between_two_schedules_is_refused():
+    chain, start = MarkovChain(), torch.full((1, 4), 4)
+    one = Told(chain, (0.7, 1.0, 1.3, 1.1))
+    untaught = Told(chain)
+    untaught.learned = None
+    for other in (Told(chain), untaught):
+        with pytest.raises(UsageError, match="other schedules"):
+            Steps()(Guided(one, other, 2.0), start, rng=Streams.of(0, [0]))
