@@ -59,7 +59,7 @@ class Folder:
         self._write("baselines.json", {"asked": asked, "answer": answer})
 
     def ending(self, run: RunFolder) -> dict[str, Any]:
-        """How a run ended: `trained`, `failed`, `asked` and `measured`, as far as it has come."""
+        """How far a run has come: `trained`, `measured` part by part, `failed` and why."""
         return self._read(f"{run.path.parent.name}/{run.path.name}.json")
 
     def keep_ending(self, run: RunFolder, **what: Any) -> None:

@@ -1,53 +1,112 @@
 """What a trained system comes to: its bits a letter window by window, and its samples."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Integer
 
 from seqdiff import model as models
+from seqdiff.alphabet import Alphabet
 from seqdiff.checkpoint import RunFolder
 from seqdiff.compare.samples import Yardstick, drawn, of_chain
 from seqdiff.compare.settings import Comparison
+from seqdiff.diffusion.denoise import Denoise
+from seqdiff.diffusion.likelihood import Elbo
+from seqdiff.diffusion.processes import Bound, Process
 from seqdiff.evaluate import heldout
 from seqdiff.evaluate.answer import Progress, silent
 from seqdiff.evaluate.costs import costs
 
 
+@dataclass(frozen=True)
+class AsMasked:
+    """A model scored as if it were one of masked diffusion: by its guesses at masks alone."""
+
+    model: models.Model
+    fills_masks: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
+
+    @property
+    def denoise(self) -> Denoise:
+        return self.model.denoise
+
+    @property
+    def alphabet(self) -> Alphabet:
+        return self.model.alphabet
+
+    @property
+    def batch_tokens(self) -> int:
+        return self.model.batch_tokens
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.model.labels
+
+    def labelled(self, label: str) -> "AsMasked":
+        return AsMasked(self.model.labelled(label))
+
+    def bound(self, *, strata: int, replicates: int) -> Bound:
+        return partial(Elbo(strata=strata, replicates=replicates), self.model.denoise)
+
+
 def measured(
     run: RunFolder,
+    parts: Sequence[str],
     comparison: Comparison,
     data: heldout.HeldOut,
     items: Integer[np.ndarray, "N"],
     yardstick: Yardstick | None,
     device: str,
     progress: Progress = silent,
-) -> dict[str, Any]:
-    """Of a run's model on `items` of the test split; plain values for JSON."""
-    model = models.load(run.path, device)
-    settings, share = comparison.evaluation, 0.5 if yardstick else 1.0
-    found = costs(
-        model, data, items, strata=settings.strata, replicates=settings.replicates, seed=settings.seed,
-        progress=lambda done: progress(share * done),
-    )  # fmt: skip
-    answer: dict[str, Any] = {
-        "nats": found.nats.tolist(),
-        "se_monte_carlo": found.monte_carlo,
-        "forward_passes": int(found.calls.max()),
-        "exact": model.recipe.process.exact,
-        "step": model.provenance.step,
-    }
-    if yardstick:
-        sampler = model.recipe.process.sampler()
-        new = drawn(model, sampler, yardstick.length, yardstick.settings, lambda done: progress(0.5 + 0.5 * done))
-        answer |= {
-            "sampler": sampler.model_dump(mode="json"),
-            "calls": float(new.calls.mean()),
-            "distance": yardstick.distance(new.tokens)._asdict(),
-        }
+) -> dict[str, dict[str, Any] | None]:
+    """Some parts of what there is to say of a run's model, on `items` of the test split; plain values for JSON.
+
+    `costs`: its own bound, window by window. `as_masked`: that of its guesses at masks; None where that is its own, or
+    it fills none. `samples`: what its process's sampler draws.
+    """
+    model, found = models.load(run.path, device), {}
+    process = model.recipe.process
+    for number, part in enumerate(parts):
+
+        def report(done: float, before: int = number) -> None:
+            progress((before + done) / len(parts))
+
+        if part == "costs":
+            found[part] = _costs(model, comparison, data, items, report) | {"exact": process.exact}
+        elif part == "as_masked":
+            another = process.fills_masks and type(process).bound is not Process.bound
+            found[part] = _costs(AsMasked(model), comparison, data, items, report) if another else None
+        else:
+            sampler = process.sampler()
+            new = drawn(model, sampler, yardstick.length, yardstick.settings, report)
+            found[part] = {
+                "sampler": sampler.model_dump(mode="json"),
+                "calls": float(new.calls.mean()),
+                "distance": yardstick.distance(new.tokens)._asdict(),
+            }
     progress(1.0)
-    return answer
+    return found
+
+
+def _costs(
+    model: heldout.Asked,
+    comparison: Comparison,
+    data: heldout.HeldOut,
+    items: Integer[np.ndarray, "N"],
+    progress: Progress,
+) -> dict[str, Any]:
+    settings = comparison.evaluation
+    found = costs(
+        model, data, items,
+        strata=settings.strata, replicates=settings.replicates, seed=settings.seed, progress=progress,
+    )  # fmt: skip
+    return {
+        "nats": found.nats.tolist(), "se_monte_carlo": found.monte_carlo, "forward_passes": int(found.calls.max())
+    }  # fmt: skip
 
 
 def baselines(

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from seqdiff.compare.launch import Launch, Place, apart
 from seqdiff.compare.pace import Pace
 from seqdiff.compare.samples import Yardstick
 from seqdiff.compare.settings import Comparison, System
-from seqdiff.compare.summary import summarised
+from seqdiff.compare.summary import asked_of, summarised
 from seqdiff.errors import ConfigError, SeqdiffError
 from seqdiff.evaluate import heldout
 from seqdiff.evaluate.answer import Progress, silent
@@ -93,12 +94,12 @@ def compare(
         for number, (kind, system, seed) in enumerate(turns := list(_turns(comparison, chosen, course)), 1):
             _run(course, kind, system, seed, place, launch, f"{number} of {len(turns)}")
             _measure(course, kind, system, seed, items, yardstick, str(device), bar)
-    asked = _asked(comparison, data)
+    asked = asked_of(course) | {"order": comparison.evaluation.order}
     if (rivals := folder.baselines(asked)) is None:
         with bar("baselines"):
             rivals = measure.baselines(comparison, data, items, yardstick)
         folder.keep_baselines(asked, rivals)
-    return summarised(course, rivals, heldout.units(data.test, items), heldout.described(data.test, items), asked)
+    return summarised(course, rivals, heldout.units(data.test, items), heldout.described(data.test, items))
 
 
 def opened(comparison: Comparison) -> tuple[Opened, dict[tuple[str, int], Recipe]]:
@@ -185,32 +186,27 @@ def _measure(
     device: str,
     bar: Bar,
 ) -> None:
-    """Measure one run, if it is trained and what is asked is not known yet; its failure is kept."""
+    """Measure what is asked of one run and not known yet, if it is trained; its failure is kept."""
     folder = course.folder
     run = folder.run(kind, system.name, seed)
     if not (ending := folder.ending(run)).get("trained"):
         return
-    asked = _asked(course.comparison, course.data) | {"weights": checksum(run.weights_file)}
-    if ending.get("asked") == asked:
+    weights = checksum(run.weights_file)
+    asked = {part: what | {"weights": weights} for part, what in asked_of(course).items()}
+    known = ending.get("measured", {})
+    missing = [part for part, what in asked.items() if known.get(part, {}).get("asked") != what]
+    if not missing:
         return
     try:
         with bar(f"measuring {run.path.name}") as progress:
-            found = measure.measured(run, course.comparison, course.data, items, yardstick, device, progress)
+            found = measure.measured(run, missing, course.comparison, course.data, items, yardstick, device, progress)
     except Exception as error:
-        _failed(folder, run, _reason(error), trained=True)
+        _failed(folder, run, _reason(error), trained=True, measured=known)
     else:
-        folder.keep_ending(run, trained=True, asked=asked, measured=found)
+        new = {part: {"asked": asked[part], "answer": answer} for part, answer in found.items()}
+        folder.keep_ending(run, trained=True, measured=known | new)
     finally:
         _let_go()
-
-
-def _asked(comparison: Comparison, data: Opened) -> dict[str, Any]:
-    """What decides what a measurement comes to, besides the model."""
-    return {
-        "evaluation": comparison.evaluation.model_dump(mode="json"),
-        "samples": comparison.samples and comparison.samples.model_dump(mode="json"),
-        "data": data.checksum,
-    }
 
 
 def _let_go() -> None:
@@ -230,4 +226,4 @@ def _reason(error: Exception) -> str:
     if isinstance(error, SeqdiffError):
         return " ".join(str(error).split())
     logger.debug("what went wrong", exc_info=error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 400)

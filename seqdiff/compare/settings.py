@@ -70,6 +70,9 @@ class Evaluation(Config):
     """Passes of a window are strata x replicates, as in `seqdiff evaluate`."""
     order: Annotated[int, Field(ge=0)] = 11
     """Highest order of the Markov chains beside them."""
+    as_masked: bool = False
+    """Also the bits of each network that fills masks when its guesses are taken for those of masked diffusion: what it
+    knows, without what its own process adds for times, scales and copying."""
     seed: Annotated[int, Field(ge=0)] = 0
 
 

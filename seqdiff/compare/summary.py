@@ -18,9 +18,19 @@ ALIKE = 0.05
 """Networks are called the same size when their parameters differ by no more than this share."""
 
 
-def summarised(
-    course: "Course", rivals: dict[str, Any], unit: Int64[np.ndarray, "N"], read: str, asked: dict[str, Any]
-) -> dict[str, Any]:
+def asked_of(course: "Course") -> dict[str, dict[str, Any]]:
+    """What is measured of a run, part by part, and what decides what that comes to, besides its weights."""
+    comparison, data = course.comparison, {"data": course.data.checksum}
+    costs = data | comparison.evaluation.model_dump(mode="json", exclude={"order", "as_masked"})
+    asked = {"costs": costs}
+    if comparison.evaluation.as_masked:
+        asked["as_masked"] = costs
+    if comparison.samples:
+        asked["samples"] = data | comparison.samples.model_dump(mode="json")
+    return asked
+
+
+def summarised(course: "Course", rivals: dict[str, Any], unit: Int64[np.ndarray, "N"], read: str) -> dict[str, Any]:
     """Everything there is to say, for JSON. Differences are paired: the mean over the same windows of what one costs
     more than the reference, which other windows being hard or easy does not enter. A system trained from several seeds
     is the mean over them, window by window."""
@@ -28,9 +38,10 @@ def summarised(
     scored = np.array(rivals["scored"])
     halves = []
     for kind in comparison.budget.kinds:
-        nats = {system.name: _nats(course, kind, system, asked) for system in comparison.systems}
+        found = {system.name: _measured(course, kind, system) for system in comparison.systems}
+        nats = {name: _mean_nats(measured, "costs") for name, measured in found.items()}
         reference = nats[comparison.to_whom]
-        rows = [_row(course, kind, system, nats[system.name], scored, unit, asked) for system in comparison.systems]
+        rows = [_row(course, kind, system, found[system.name], scored, unit) for system in comparison.systems]
         of_chain = np.array(rivals["markov"])
         for k in dict.fromkeys((0, int(of_chain.sum(1).argmin()))):
             best = k > 0
@@ -71,26 +82,31 @@ def _endings(course: "Course", kind: str, system: System) -> list[dict[str, Any]
     return [course.folder.ending(course.folder.run(kind, system.name, seed)) for seed in course.comparison.seeds]
 
 
-def _known(ending: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any] | None:
-    """What was measured of a run, if it is what is asked."""
-    same = all(ending.get("asked", {}).get(key) == value for key, value in asked.items())
-    return ending.get("measured") if same else None
+def _measured(course: "Course", kind: str, system: System) -> list[dict[str, Any]] | None:
+    """What was measured of a system from each seed, part by part; None until all that is asked is known of all."""
+    found, asked = [], asked_of(course)
+    for ending in _endings(course, kind, system):
+        parts = ending.get("measured", {})
+        if any(not what.items() <= parts.get(part, {}).get("asked", {}).items() for part, what in asked.items()):
+            return None
+        found.append({part: parts[part]["answer"] for part in asked})
+    return found
 
 
-def _nats(course: "Course", kind: str, system: System, asked: dict[str, Any]) -> Float64[np.ndarray, "N"] | None:
-    """What each window costs a system, the mean over its seeds; None until all of them are measured."""
-    found = [_known(ending, asked) for ending in _endings(course, kind, system)]
-    return None if None in found else np.mean([np.array(one["nats"]) for one in found], axis=0)
+def _mean_nats(measured: list[dict[str, Any]] | None, part: str) -> Float64[np.ndarray, "N"] | None:
+    """What each window costs, the mean over seeds."""
+    if measured is None or measured[0].get(part) is None:
+        return None
+    return np.mean([np.array(one[part]["nats"]) for one in measured], axis=0)
 
 
 def _row(
     course: "Course",
     kind: str,
     system: System,
-    nats: Float64[np.ndarray, "N"] | None,
+    measured: list[dict[str, Any]] | None,
     scored: Int64[np.ndarray, "N"],
     unit: Int64[np.ndarray, "N"],
-    asked: dict[str, Any],
 ) -> dict[str, Any]:
     endings = _endings(course, kind, system)
     row: dict[str, Any] = {"name": system.name, "title": system.title, "state": "waiting"}
@@ -104,20 +120,22 @@ def _row(
             "parameters": speed.parameters, "steps": recipe.training.steps, "letters": letters,
             "letters_per_second": speed.letters_per_second, "minutes": letters / speed.letters_per_second / 60,
         }  # fmt: skip
-    if nats is None:
+    if measured is None:
         return row
-    measured = [_known(ending, asked) for ending in endings]
-    spread = [sum(one["nats"]) / scored.sum() / math.log(2) for one in measured]
+    costs = [one["costs"] for one in measured]
+    spread = [sum(one["nats"]) / scored.sum() / math.log(2) for one in costs]
     row |= {
-        "state": "measured", "why": None, "nats": nats, "exact": measured[0]["exact"],
-        "se_monte_carlo": math.sqrt(sum(one["se_monte_carlo"] ** 2 for one in measured)) / len(measured),
+        "state": "measured", "why": None, "nats": _mean_nats(measured, "costs"), "exact": costs[0]["exact"],
+        "se_monte_carlo": math.sqrt(sum(one["se_monte_carlo"] ** 2 for one in costs)) / len(costs),
         "seeds_sd": float(np.std(spread, ddof=1)) if len(spread) > 1 else None,
     }  # fmt: skip
-    if "distance" in measured[0]:
+    if (as_masked := _mean_nats(measured, "as_masked")) is not None:
+        row["as_masked"] = bits(as_masked, scored, unit)._asdict()
+    if drawn := [one["samples"] for one in measured if "samples" in one]:
         row |= {
-            "distance": _mean([one["distance"] for one in measured])._asdict(),
-            "calls": float(np.mean([one["calls"] for one in measured])),
-            "sampler": measured[0]["sampler"],
+            "distance": _mean([one["distance"] for one in drawn])._asdict(),
+            "calls": float(np.mean([one["calls"] for one in drawn])),
+            "sampler": drawn[0]["sampler"],
         }
     run = course.folder.run(kind, system.name, course.comparison.seeds[0])
     row["curve"] = measure.curve(run, speed.letters_per_second) if speed else []

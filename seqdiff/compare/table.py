@@ -10,7 +10,7 @@ from seqdiff.evaluate.statistics import Estimate
 TSV = (
     "comparison", "budget", "name", "title", "state", "kind", "bits", "bits_se", "se_monte_carlo", "seeds_sd",
     "difference", "difference_se", "perplexity", "parameters", "steps", "letters", "letters_per_second", "minutes",
-    "distance", "distance_se", "calls", "why",
+    "distance", "distance_se", "calls", "as_masked", "as_masked_se", "why",
 )  # fmt: skip
 """Columns of the TSV; bits are of a letter, minutes of computing, calls network passes a sample."""
 
@@ -51,7 +51,7 @@ def tsv(summaries: Sequence[dict[str, Any]]) -> bytes:
         for half in summary["halves"]:
             for row in half["rows"]:
                 values = row | {"comparison": summary["comparison"], "budget": half["budget"], "kind": _kind(row)}
-                for name in ("bits", "difference", "distance"):
+                for name in ("bits", "difference", "distance", "as_masked"):
                     both = row.get(name) or {"value": None, "se": None}
                     values |= {name: both["value"], f"{name}_se": both["se"]}
                 lines.append(line_of([_cell(values.get(column)) for column in TSV]))
@@ -72,11 +72,27 @@ def _table(summary: dict[str, Any], half: dict[str, Any]) -> Table:
     reference = next(row["title"] for row in half["rows"] if row["name"] == summary["reference"])
     several = f", the mean of {len(summary['seeds'])} seeds" if len(summary["seeds"]) > 1 else ""
     where = f" on {place['device']}" if place else ""
-    columns = [
-        "", f"bits per {unit}", f"minus {reference}", "", "parameters", "letters", "letters/s", "minutes",
-        *([f"{samples['word']}-mers apart", "calls"] if samples else []),
-    ]  # fmt: skip
-    rows = [tuple(_cells(row)[: len(columns)]) for row in half["rows"] if samples or row["name"] != "held-out"]
+    columns = {
+        "": lambda row: row["title"],
+        f"bits per {unit}": lambda row: (
+            {"failed": "failed", "waiting": "not run"}.get(row["state"]) or _estimate(row.get("bits"))
+        ),
+        f"minus {reference}": lambda row: _estimate(row.get("difference"), sign=True),
+        "how": _kind,
+        "as masked": lambda row: _estimate(row.get("as_masked")),
+        "parameters": lambda row: _whole(row.get("parameters")),
+        "letters": lambda row: _whole(row.get("letters")),
+        "letters/s": lambda row: _whole(row.get("letters_per_second")),
+        "minutes": lambda row: _minutes(row.get("minutes")),
+        f"{samples['word']}-mers apart" if samples else "apart": lambda row: _estimate(row.get("distance"), 3),
+        "calls": lambda row: "" if row.get("calls") is None else f"{row['calls']:,.1f}",
+    }
+    if not any(row.get("as_masked") for row in half["rows"]):
+        del columns["as masked"]
+    if not samples:
+        del columns["apart"], columns["calls"]
+    shown = [row for row in half["rows"] if samples or row["name"] != "held-out"]
+    rows = [tuple(cell(row) for cell in columns.values()) for row in shown]
     title = (
         f"{summary['comparison']}: {amount(half)} of training each{where}{several}; {summary['data']}; held-out bits "
         f"of {summary['scored']:,} {unit}s in {summary['read']}"
@@ -84,17 +100,6 @@ def _table(summary: dict[str, Any], half: dict[str, Any]) -> Table:
     if samples:
         title += f"; {samples['number']} samples"
     return Table(title, tuple(columns), tuple(rows))
-
-
-def _cells(row: dict[str, Any]) -> list[str]:
-    cost = {"failed": "failed", "waiting": "not run"}.get(row["state"]) or _estimate(row.get("bits"))
-    distance, calls = _estimate(row.get("distance"), 3), row.get("calls")
-    return [
-        row["title"], cost, _estimate(row.get("difference"), sign=True), _kind(row),
-        _whole(row.get("parameters")), _whole(row.get("letters")), _whole(row.get("letters_per_second")),
-        _minutes(row.get("minutes")),
-        distance, "" if calls is None else f"{calls:,.1f}",
-    ]  # fmt: skip
 
 
 def _kind(row: dict[str, Any]) -> str:

@@ -95,7 +95,9 @@ def test_differences_are_paired_by_window(compare, load, tmp_path):
     found = rows(compare(comparison))
     nats = {}
     for name in ("masked", "hollow"):
-        nats[name] = np.array(json.loads((tmp_path / f"out/tiny/tokens/{name}-1.json").read_text())["measured"]["nats"])
+        nats[name] = np.array(
+            json.loads((tmp_path / f"out/tiny/tokens/{name}-1.json").read_text())["measured"]["costs"]["answer"]["nats"]
+        )
     data, _ = run.opened(comparison)
     items = heldout.draw(data.test, 400, 0)
     letters = (heldout.tokens(data.test, items) < 4).sum(1)
@@ -127,6 +129,34 @@ def test_other_questions_are_asked_of_the_same_runs(compare, load, launches):
     assert "distance" not in rows(again)["masked"]
     columns = table.tables(again)[0].columns
     assert not any("apart" in column or column == "calls" for column in columns)
+
+
+def test_what_is_asked_besides_is_all_that_is_measured(compare, load, monkeypatch):
+    compare(load(samples=None))
+    asked = []
+    real = measure.measured
+
+    def measured(one, parts, *arguments):
+        asked.append((one.path.name, list(parts)))
+        return real(one, parts, *arguments)
+
+    monkeypatch.setattr(measure, "measured", measured)
+    compare(load())
+    assert asked == [("masked-1", ["samples"]), ("hollow-1", ["samples"])]
+    asked.clear()
+    compare(load(evaluation={"letters": 400, "order": 1, "strata": 2}))
+    assert asked == []  # another order concerns the Markov chains alone
+
+
+def test_what_a_network_knows_beside_what_its_process_costs(compare, load):
+    """Of masked diffusion both are one; scores cost what their scale is wrong by."""
+    told = {"denoiser.time_conditioning": True}
+    systems = [{"name": "masked"}, {"name": "score", "set": told | {"process": {"kind": "score"}}}]
+    summary = compare(load(systems=systems, evaluation={"letters": 400, "order": 0, "as_masked": True}, samples=None))
+    found = rows(summary)
+    assert "as_masked" not in found["masked"]
+    assert found["score"]["as_masked"]["value"] != pytest.approx(found["score"]["bits"]["value"])
+    assert "as masked" in table.tables(summary)[0].columns
 
 
 def test_a_killed_training_goes_on(compare, load, launches, monkeypatch, tmp_path):
@@ -236,7 +266,11 @@ def test_the_mean_of_seeds_is_of_the_same_windows(compare, load, tmp_path):
     comparison = load(systems=[{"name": "masked"}], seeds=[1, 2], samples=None)
     row = rows(compare(comparison))["masked"]
     nats = [
-        np.array(json.loads((tmp_path / f"out/tiny/tokens/masked-{seed}.json").read_text())["measured"]["nats"])
+        np.array(
+            json.loads((tmp_path / f"out/tiny/tokens/masked-{seed}.json").read_text())["measured"]["costs"]["answer"][
+                "nats"
+            ]
+        )
         for seed in (1, 2)
     ]
     letters = len(nats[0]) * 32

@@ -36,7 +36,7 @@ def summary():
 def test_text(summary):
     (found,) = table.tables(summary)
     assert found.columns == (
-        "", "bits per base", "minus A", "", "parameters", "letters", "letters/s", "minutes", "3-mers apart", "calls"
+        "", "bits per base", "minus A", "how", "parameters", "letters", "letters/s", "minutes", "3-mers apart", "calls"
     )  # fmt: skip
     cells = {row[0]: row[1:] for row in found.rows}
     assert cells["A"] == ("1.9000 ± 0.0100", "", "at most", "1,000", "4,096", "512", "0.13", "0.050 ± 0.004", "31.5")
@@ -46,6 +46,13 @@ def test_text(summary):
     assert cells["HELD-OUT"][-2:] == ("0.010 ± 0.001", "")
     assert "4,096 letters of training each on cpu" in found.title
     assert table.remarks(summary) == ["c is larger", "C failed: it | diverged"]
+
+
+def test_what_networks_know_has_a_column_where_it_was_asked(summary):
+    summary["halves"][0]["rows"][1]["as_masked"] = {"value": 1.7, "se": 0.01}
+    (found,) = table.tables(summary)
+    place = found.columns.index("as masked")
+    assert [row[place] for row in found.rows] == ["", "1.7000 ± 0.0100", "", "", "", ""]
 
 
 def test_without_samples_nothing_is_said_of_them(summary):
