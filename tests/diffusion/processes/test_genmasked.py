@@ -13,8 +13,9 @@ from scipy.stats import chi2
 from seqdiff.data.batches import Batch
 from seqdiff.diffusion.guidance import Guided
 from seqdiff.diffusion.likelihood import elbo
-from seqdiff.diffusion.processes.genmasked import GenMasked, Powers, Steps, Thinning
+from seqdiff.diffusion.processes.genmasked import GenMasked, Powers
 from seqdiff.diffusion.processes.masked import Masked
+from seqdiff.diffusion.samplers.proposals import Steps, Thinning
 from seqdiff.errors import UsageError
 from seqdiff.streams import Streams
 
@@ -450,8 +451,8 @@ def test_guidance_leans_away_from_the_same_network(sampler):
 def test_guidance_between_two_schedules_is_refused():
     chain, start = MarkovChain(), torch.full((1, 4), 4)
     one = Told(chain, (0.7, 1.0, 1.3, 1.1))
-    untaught = Told(chain)
-    untaught.learned = None
+    untaught = Told(chain, (0.7, 1.0, 1.3, 1.1))
+    untaught.process = Masked()
     for other in (Told(chain), untaught):
         with pytest.raises(UsageError, match="other schedules"):
             Steps()(Guided(one, other, 2.0), start, rng=Streams.of(0, [0]))
