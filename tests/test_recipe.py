@@ -1,4 +1,5 @@
 import pytest
+import yaml
 
 from seqdiff import recipe
 from seqdiff.errors import ConfigError
@@ -64,7 +65,7 @@ def test_a_fasta_is_a_copy_of_the_genome_unless_that_is_taken_out(path, tmp_path
 def test_a_setting_inside_a_part_that_is_null_can_be_set(path):
     first = recipe.load(path)
     assert first.data.splits is None
-    values = recipe.yaml.safe_load(first.to_yaml())
+    values = yaml.safe_load(first.to_yaml())
     recipe.apply(values, "data.splits.valid=0.2")
     assert recipe.parse(values, "x").data.splits.valid == 0.2
 
