@@ -1,5 +1,7 @@
-"""Recipes from YAML files: found, changed by settings, checked. Every wrong setting is reported with its place and, where
-one is near, the setting that was meant."""
+"""Recipes from YAML files: found, changed by settings, checked.
+
+Every wrong setting is reported with its place and, where one is near, the setting that was meant.
+"""
 
 import difflib
 import math
