@@ -8,6 +8,7 @@ gives its images in blocks, each of one split where the source says which.
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -37,11 +38,12 @@ class Block(NamedTuple):
 
 @runtime_checkable
 class ImageSource(Protocol):
-    """What images are read from."""
+    """What images are read from; made in no time, nothing is read before it is asked for."""
 
-    classes: tuple[str, ...] | None
-    """The names of the classes; None: the source knows of none."""
     files: tuple[Path, ...]
+
+    def names(self) -> tuple[str, ...] | None:
+        """The names of the classes; None: the source knows of none."""
 
     def blocks(self) -> Iterator[Block]:
         """All images. Raises DataError for what is damaged, or of another shape."""
@@ -57,11 +59,14 @@ class Cifar:
         self._batches = cifar.files(path)
         require_shape(path, cifar.SHAPE, shape)
         self.files = tuple(file for file, _, _ in self._batches)
-        self.classes = cifar.classes(path, self._batches[0][2])
+        self._names = cifar.classes(path, self._batches[0][2])
+
+    def names(self) -> tuple[str, ...] | None:
+        return self._names
 
     def blocks(self) -> Iterator[Block]:
         for file, split, labels in self._batches:
-            yield Block(*cifar.read_batch(file, labels, len(self.classes)), SPLITS.index(split))
+            yield Block(*cifar.read_batch(file, labels, len(self._names)), SPLITS.index(split))
 
     def remarks(self) -> list[str]:
         return []
@@ -77,10 +82,15 @@ class Idx:
         if found and len(found) < len(files):
             raise DataError(f"{files[self._labels.index(None)]}: no file of labels beside it, as the others have")
         self.files = (*files, *found)
-        self._classes = [idx.read_idx(file, (1,)) for file in found]
-        names = sorted({int(each) for labels in self._classes for each in np.unique(labels)})
-        self._names = np.array(names)
-        self.classes = tuple(map(str, names)) if found else None
+
+    @cached_property
+    def _numbers(self) -> tuple[list[UInt8[np.ndarray, "_"]], UInt8[np.ndarray, "classes"]]:
+        """The labels of each file, and which there are."""
+        labels = [idx.read_idx(file, (1,)) for file in self._labels]
+        return labels, np.unique(np.concatenate(labels))
+
+    def names(self) -> tuple[str, ...] | None:
+        return None if self._labels[0] is None else tuple(map(str, self._numbers[1].tolist()))
 
     def blocks(self) -> Iterator[Block]:
         for number, file in enumerate(self._images):
@@ -88,8 +98,9 @@ class Idx:
             values = values[..., None] if values.ndim == 3 else values
             require_shape(file, values.shape[1:], self._shape)
             classes = None
-            if self.classes is not None:
-                classes = np.searchsorted(self._names, self._classes[number])
+            if self._labels[0] is not None:
+                labels, known = self._numbers
+                classes = np.searchsorted(known, labels[number])
                 if len(classes) != len(values):
                     raise DataError(f"{self._labels[number]}: {len(classes):,} labels for {len(values):,} images")
             yield Block(values, classes, split_named(file.name))
@@ -123,9 +134,13 @@ class Folder:
         if names and not all(within):
             stray = next(file for file, parts in zip(self.files, within, strict=True) if not parts)
             raise DataError(f"{stray} is in no folder of a class, as others are ({names[0]}, ...): move it into one")
-        self.classes = tuple(names) if names else None
+        self._names = tuple(names) if names else None
         self._split = np.array(split)
-        self._class = np.array([names.index(parts[0]) for parts in within]) if names else None
+        number = {name: place for place, name in enumerate(names)}
+        self._class = np.array([number[parts[0]] for parts in within]) if names else None
+
+    def names(self) -> tuple[str, ...] | None:
+        return self._names
 
     def blocks(self) -> Iterator[Block]:
         order = np.argsort(self._split, kind="stable")

@@ -145,7 +145,7 @@ class _Layout:
             raise DataError(f"{source.files[0]}: no image in it")
         for remark in source.remarks():
             log.warning("of %s images: %s", f"{count:,}", remark)
-        names = None if source.classes is None else list(source.classes)
+        names = source.names()
         return {
             "letters": count * int(np.prod(self.shape)), "words": count * _COLUMNS,
             "names": names, "checksum": checksum.hexdigest(),

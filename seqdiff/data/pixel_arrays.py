@@ -10,6 +10,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,27 +31,40 @@ class Archive:
 
     def __init__(self, files: list[Path], shape: Shape):
         self.files, self._shape = tuple(files), shape
-        self._parts: list[tuple[Path, str, str | None, int]] = []
+
+    @cached_property
+    def _parts(self) -> list[tuple[Path, str, str | None, int]]:
         """File, array of images, array of labels, split."""
         found = []
-        for file in files:
+        for file in self.files:
             with _archive(file) as arrays:
-                parts = _parts(file, arrays.files)
-                self._parts += parts
-                found += [np.unique(_labels(file, name, _array(file, arrays, name))) for _, _, name, _ in parts if name]
-        if found and len(found) < len(self._parts):
-            without = next(file for file, _, name, _ in self._parts if name is None)
-            raise DataError(f"{without}: images without labels, where others have them")
-        self._names = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
-        self.classes = tuple(map(str, self._names.tolist())) if found else None
+                found += _parts(file, arrays.files)
+        return found
+
+    @cached_property
+    def _numbers(self) -> Integer[np.ndarray, "classes"] | None:
+        """The labels that there are; None where images have none."""
+        without = [file for file, _, name, _ in self._parts if name is None]
+        if len(without) == len(self._parts):
+            return None
+        if without:
+            raise DataError(f"{without[0]}: images without labels, where others have them")
+        found = []
+        for file, _, name, _ in self._parts:
+            with _archive(file) as arrays:
+                found.append(np.unique(_labels(file, name, _array(file, arrays, name))))
+        return np.unique(np.concatenate(found))
+
+    def names(self) -> tuple[str, ...] | None:
+        return None if self._numbers is None else tuple(map(str, self._numbers.tolist()))
 
     def blocks(self) -> Iterator[Block]:
         for file, images, labels, split in self._parts:
             with _archive(file) as arrays:
                 values = _images(f"{file}, {images}", _array(file, arrays, images), self._shape)
                 classes = None
-                if labels is not None:
-                    classes = np.searchsorted(self._names, _labels(file, labels, _array(file, arrays, labels)))
+                if self._numbers is not None:
+                    classes = np.searchsorted(self._numbers, _labels(file, labels, _array(file, arrays, labels)))
                     if len(classes) != len(values):
                         raise DataError(f"{file}: {len(classes):,} labels ({labels}) for {len(values):,} images")
             yield Block(values, classes, split)
@@ -67,9 +81,15 @@ class Pixels:
     """
 
     def __init__(self, path: Path, shape: Shape):
+        self.files, self._shape = (path,), shape
+
+    @cached_property
+    def _read(self) -> tuple[UInt8[np.ndarray, "n H W C"], Integer[np.ndarray, "n"] | None, tuple[str, ...] | None]:
+        """Values, classes and the names of these."""
         import pandas as pd
 
-        self.files, dimensions = (path,), int(np.prod(shape))
+        (path,), shape = self.files, self._shape
+        dimensions = int(np.prod(shape))
         try:
             table = pd.read_csv(path, header=None, sep="\t" if ".tsv" in path.suffixes else ",", low_memory=False)
         except (OSError, ValueError, EOFError, zlib.error) as error:
@@ -88,14 +108,17 @@ class Pixels:
             values = numbers.to_numpy(np.float64)
         except ValueError as error:
             raise DataError(f"{path}: a pixel that is no number: {error}") from error
-        self._values = _eight_bits(str(path), values).reshape(-1, *shape)
-        self.classes = self._class = None
-        if column is not None:
-            names, self._class = np.unique(table.iloc[:, column].astype(str), return_inverse=True)
-            self.classes = tuple(names.tolist())
+        images = _eight_bits(str(path), values).reshape(-1, *shape)
+        if column is None:
+            return images, None, None
+        names, classes = np.unique(table.iloc[:, column].astype(str), return_inverse=True)
+        return images, classes, tuple(names.tolist())
+
+    def names(self) -> tuple[str, ...] | None:
+        return self._read[2]
 
     def blocks(self) -> Iterator[Block]:
-        yield Block(self._values, self._class, UNSAID)
+        yield Block(*self._read[:2], UNSAID)
 
     def remarks(self) -> list[str]:
         return []
