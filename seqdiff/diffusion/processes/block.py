@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float64, Int, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -45,6 +45,7 @@ class Blocks(Sampler):
     later blocks than the first mask, and of what is known of masks, given the other known letters; its logarithm is
     `log_weight`. The law of what is filled in goes to the conditional one as they grow in number.
 
+    The `marginals` of a filled row are those of its letters given the blocks before and what was known of their own.
     Pads stand on the right. Rotary positions have no end: rows may be longer than any in training. A guided network
     (`Guided`, of two networks as they are trained) is asked for each block by both.
     """
@@ -64,13 +65,6 @@ class Blocks(Sampler):
         """The sampler of one block."""
         tempering = {"temperature": self.temperature, "top_p": self.top_p}
         return Exact(**tempering) if self.steps is None else Ancestral(steps=self.steps, **tempering)
-
-    @torch.no_grad()
-    def marginals(self, denoise: Denoise, tokens: Int[Tensor, "B L"]) -> Float64[Tensor, "B L K"]:
-        """How probable each letter of filled rows was given the blocks before its own, and nothing of its own."""
-        size = symbols(denoise, tokens)
-        asked = of_each(denoise, lambda network: partial(network, clean=tokens))
-        return asked(tokens.masked_fill(tokens < size, size)).double().softmax(-1)
 
     @torch.no_grad()
     def __call__(
@@ -111,9 +105,20 @@ class _Filling:
         self._impossible = torch.full((count,), -1)
 
     def filled(self) -> Filled:
+        """One pass over the rows says how probable each letter was given the blocks before and what was known of its
+        own."""
+        rows, drawn = (self._calls > 0).nonzero()[:, 0], self._known.unfilled
+        self._calls[rows] += 1
+        marginals = torch.zeros(*drawn.shape, self._size)
+        if len(rows):
+            clean = self._tokens[rows].to(self._device)
+            asked = of_each(self._network, lambda network: partial(network, clean=clean))
+            logits = asked(clean.masked_fill(drawn[rows].to(self._device), self._size))
+            marginals[rows] = logits.softmax(-1).float().cpu()
         return Filled(
-            self._tokens.to(self._device), self._log_prob, self._log_weight, self._calls, self._impossible, self._ess
-        )
+            self._tokens.to(self._device), self._log_prob, self._log_weight, self._calls, self._impossible, self._ess,
+            marginals,
+        )  # fmt: skip
 
     def fill(self, rows: Int64[Tensor, "R"], count: int) -> None:
         """Fill some rows, each in `count` particles."""

@@ -486,6 +486,8 @@ def test_what_is_kept_of_earlier_blocks_changes_no_letter(steps):
             self.letters = 0
 
         def __call__(self, tokens, time=None, *, clean=None, past=None):
+            if clean is not None:
+                return network(tokens, clean=clean)
             before = past.get("letters", tokens[:, :0])
             row = torch.cat([before, tokens], 1)
             past["letters"] = row[:, : (row.shape[1] - 1) // 4 * 4]
@@ -505,22 +507,23 @@ def test_a_pass_costs_a_block_and_the_one_before_once():
     class Spy(ByBlocks):
         def __call__(self, tokens, time=None, *, clean=None, past=None):
             read.append(tokens.shape[1])
-            return super().__call__(tokens, past=past)
+            return super().__call__(tokens, clean=clean, past=past)
 
     Blocks()(Spy(chain, 4), torch.full((2, 14), 4), rng=Streams.of(0, range(2)))
-    assert read == [4, 4, 4, 4, 8, 4, 4, 4, 8, 4, 4, 4, 6, 2]
+    assert read == [4, 4, 4, 4, 8, 4, 4, 4, 8, 4, 4, 4, 6, 2, 14]
     read.clear()
     Blocks(steps=1)(Spy(chain, 4), torch.full((2, 14), 4), rng=Streams.of(0, range(2)))
-    assert read == [4, 8, 8, 6]
+    assert read == [4, 8, 8, 6, 14]  # the last for the marginals
 
 
-def test_marginals_are_those_given_the_blocks_before():
-    x = tiny.strings[[7, 50]]
-    found = Blocks().marginals(ByBlocks(tiny, 2), x)
-    hidden = x.clone()
-    hidden[:, 2:] = M
-    assert torch.allclose(found[:, 2:], tiny(hidden).softmax(-1)[:, 2:])
-    assert torch.allclose(found[:, :2], tiny(torch.full((2, 4), M)).softmax(-1)[:, :2])
+def test_marginals_are_those_given_the_blocks_before_and_what_is_known_of_their_own():
+    x = torch.full((1, 4), M)
+    x[0, 3] = 1
+    filled = Blocks(particles=2)(ByBlocks(tiny, 2), x, rng=Streams.of(0, [0]))
+    assert torch.allclose(filled.marginals[:, :2].double(), tiny(torch.full((1, 4), M)).softmax(-1)[:, :2])
+    state = filled.tokens.clone()
+    state[:, 2] = M
+    assert torch.allclose(filled.marginals[:, 2].double(), tiny(state).softmax(-1)[:, 2])
 
 
 class Joined:
@@ -549,9 +552,9 @@ def test_a_network_is_told_the_class_and_may_be_guided():
         assert torch.equal(guided.tokens, plain.tokens)
         assert torch.equal(guided.log_weight, plain.log_weight)
     assert not torch.equal(drawn(Guided(one, other, 2.0)).tokens, drawn(one).tokens)
-    marginals = [Blocks().marginals(each, x.clamp(max=3)) for each in (one, other, Guided(one, other, 2.0))]
-    expected = (2 * marginals[0].log() - marginals[1].log()).softmax(-1)
-    torch.testing.assert_close(marginals[2], expected)
+    begin = torch.full((1, 3), chain.mask)
+    found = [Blocks()(each, begin, rng=Streams.of(0, [0])).marginals for each in (one, other, Guided(one, other, 2.0))]
+    torch.testing.assert_close(found[2], (2 * found[0].log() - found[1].log()).softmax(-1))
 
 
 def test_classes_of_rows_go_through_the_loss_and_the_bound():
