@@ -26,6 +26,7 @@ from seqdiff.streams import Streams
 
 OF = "genmasked"
 """The kind of the process."""
+TINY = torch.finfo(torch.float64).tiny
 
 
 class Proposals(Sampler):
@@ -87,7 +88,7 @@ class Proposals(Sampler):
             left = chosen & ~revealed
             if evidence is not None:
                 alone, _ = filling.law(rows, chosen, logits, informed=False)
-                stay = [((1 - reveals) * log.exp()).sum(-1).log() for log in (alone, log_mu)]
+                stay = [((1 - reveals) * log.exp()).sum(-1).clamp(min=TINY).log() for log in (alone, log_mu)]
                 spread = torch.zeros(chosen.shape, dtype=torch.float64).masked_scatter(chosen, stay[0] - stay[1])
                 stayed[rows] += torch.where(left, spread, 0.0)
             times[rows] = torch.where(left, s[:, None] * again ** (1 / powers.max()), times[rows])
