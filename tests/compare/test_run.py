@@ -56,6 +56,10 @@ def rows(summary, half=0):
     return {row["name"]: row for row in summary["halves"][half]["rows"]}
 
 
+def kept_nats(path):
+    return np.array(json.loads(path.read_text())["measured"]["costs"]["answer"]["nats"])
+
+
 def test_a_table_of_two_systems(compare, load, launches, tmp_path):
     comparison = load()
     summary = compare(comparison)
@@ -95,9 +99,7 @@ def test_differences_are_paired_by_window(compare, load, tmp_path):
     found = rows(compare(comparison))
     nats = {}
     for name in ("masked", "hollow"):
-        nats[name] = np.array(
-            json.loads((tmp_path / f"out/tiny/tokens/{name}-1.json").read_text())["measured"]["costs"]["answer"]["nats"]
-        )
+        nats[name] = kept_nats(tmp_path / f"out/tiny/tokens/{name}-1.json")
     data, _ = run.opened(comparison)
     items = heldout.draw(data.test, 400, 0)
     letters = (heldout.tokens(data.test, items) < 4).sum(1)
@@ -265,14 +267,7 @@ def test_two_budgets_and_two_seeds(compare, load, launches):
 def test_the_mean_of_seeds_is_of_the_same_windows(compare, load, tmp_path):
     comparison = load(systems=[{"name": "masked"}], seeds=[1, 2], samples=None)
     row = rows(compare(comparison))["masked"]
-    nats = [
-        np.array(
-            json.loads((tmp_path / f"out/tiny/tokens/masked-{seed}.json").read_text())["measured"]["costs"]["answer"][
-                "nats"
-            ]
-        )
-        for seed in (1, 2)
-    ]
+    nats = [kept_nats(tmp_path / f"out/tiny/tokens/masked-{seed}.json") for seed in (1, 2)]
     letters = len(nats[0]) * 32
     bits = [n.sum() / letters / np.log(2) for n in nats]
     assert row["bits"]["value"] == pytest.approx(np.mean(bits))
