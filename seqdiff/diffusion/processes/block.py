@@ -6,7 +6,6 @@ and each term is bounded as in masked diffusion, the blocks before being clean (
 Blocks of one letter are the autoregressive model, one block is masked diffusion.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
@@ -26,6 +25,7 @@ from seqdiff.diffusion.likelihood.blockwise import blockwise, in_blocks
 from seqdiff.diffusion.processes.process import IGNORED, Bound, Loss, Process
 from seqdiff.diffusion.samplers import Ancestral, Exact, Sampler
 from seqdiff.diffusion.samplers.filling import Filled, positions_in_turn, uniforms
+from seqdiff.diffusion.samplers.given import Given, of_each
 from seqdiff.diffusion.samplers.population import Population
 from seqdiff.streams import Streams
 
@@ -45,9 +45,10 @@ class Blocks(Sampler):
     later blocks than the first mask, and of what is known of masks, given the other known letters; its logarithm is
     `log_weight`. The law of what is filled in goes to the conditional one as they grow in number.
 
-    The `marginals` of a filled row are those of its letters given the blocks before and what was known of their own.
-    Pads stand on the right. Rotary positions have no end: rows may be longer than any in training. A guided network
-    (`Guided`, of two networks as they are trained) is asked for each block by both.
+    A call is a pass over a block, for all particles of a row. The `marginals` of a filled row are those of its letters
+    given the blocks before and what was known of their own. Pads stand on the right. Rotary positions have no end:
+    rows may be longer than any in training. A guided network (`Guided`, of two networks as they are trained) is asked
+    for each block by both.
     """
 
     kind: Literal["blocks"] = "blocks"
@@ -138,8 +139,9 @@ class _Filling:
                 if count > 1:
                     population.resample(here, own.select(here.tolist()).rand(1)[:, 0])
                 self._draw(population, given, rows, here, block, streams)
+            going = (drawn | ahead)[:, block.stop :].any(1)
             for each in (given.conditional, given.unconditional) if isinstance(given, Guided) else (given,):
-                each.forget(population.tokens.flatten(0, 1))
+                each.forget(population.tokens[going].flatten(0, 1))
         chosen = population.choose(own.rand(1)[:, 0]) if count > 1 else torch.zeros(len(rows), dtype=torch.int64)
         every = torch.arange(len(rows))
         self._tokens[rows] = population.tokens[every, chosen]
@@ -176,7 +178,7 @@ class _Filling:
                 logits[now].cpu(), temperature=within.temperature, top_p=within.top_p, evidence=letters
             )
             factor[some] += torch.zeros(now.shape, dtype=torch.float64).masked_scatter(now, log_p).sum(2)
-            population.calls[rows[some]] += count
+            population.calls[rows[some]] += 1
         population.weigh(rows, where.int().argmax(1), factor)
 
     def _draw(
@@ -199,70 +201,10 @@ class _Filling:
         filled = self._sampler.within(given, tokens, evidence, rng=streams.select(each))
         population.tokens[here, :, : block.stop] = filled.tokens.unflatten(0, (-1, count))
         population.log_prob[here] += filled.log_prob.view(-1, count)
-        population.calls[here] += filled.calls.view(-1, count).sum(1)
+        population.calls[here] += filled.calls.view(-1, count).amax(1)
         if known.constrained[rows[here], block].any():
             sites = filled.impossible.view(-1, count).amax(1)
             population.weigh(here, sites, filled.log_weight.view(-1, count))
-
-
-class Given:
-    """A network of blocks as one that answers for the last block of its rows alone. What it makes of the blocks before
-    is kept, by their letters, whatever rows a pass has."""
-
-    def __init__(self, network: Denoise, length: int, device: torch.device):
-        self.module, self._length, self._device = network, length, device
-        self._kept: dict[bytes, dict[str, Tensor]] = {}
-        self._last: tuple[list[bytes], dict[str, Tensor]] = [], {}
-
-    @property
-    def symbols(self) -> int:
-        return self.module.symbols
-
-    def __call__(self, tokens: Int[Tensor, "R L"]) -> Float[Tensor, "R L K"]:
-        """Logits of the last block; elsewhere zeros, which nothing reads."""
-        first = (tokens.shape[1] - 1) // self._length * self._length
-        known = [self._known(row, first) for row in tokens]
-        found: list[tuple[list[int], Tensor]] = []
-        for end in sorted(set(known)):
-            rows = [row for row, other in enumerate(known) if other == end]
-            past = self._past([_letters(tokens[row], end) for row in rows]) if end else {}
-            found.append((rows, self.module(tokens[rows, end:].to(self._device), past=past)[:, first - end :].cpu()))
-            for number, row in enumerate(rows if end < first else []):
-                name = _letters(tokens[row], first)
-                self._kept.setdefault(name, {part: tensor[number, None] for part, tensor in past.items()})
-        logits = torch.zeros(*tokens.shape, found[0][1].shape[-1], dtype=found[0][1].dtype)
-        for rows, there in found:
-            logits[rows, first:] = there
-        return logits
-
-    def forget(self, tokens: Int[Tensor, "R L"]) -> None:
-        """Keep what such rows need, and nothing else."""
-        most = max(map(len, self._kept), default=0) // tokens.element_size()
-        needed = {_letters(row, end) for row in tokens if (end := self._known(row, most))}
-        self._kept = {name: past for name, past in self._kept.items() if name in needed}
-        self._last = [], {}
-
-    def _known(self, row: Int[Tensor, "L"], most: int) -> int:
-        """How many letters from the left something is kept of."""
-        ends = range(most, 0, -self._length)
-        return next((end for end in ends if _letters(row, end) in self._kept), 0)
-
-    def _past(self, names: list[bytes]) -> dict[str, Tensor]:
-        if names != self._last[0]:
-            parts = [self._kept[name] for name in names]
-            self._last = names, {part: torch.cat([past[part] for past in parts]) for part in parts[0]}
-        return dict(self._last[1])
-
-
-def of_each(network: Denoise, ask: Callable[[Denoise], Denoise]) -> Denoise:
-    """What `ask` makes of a network; of a guided one, what it makes of both, guided."""
-    if not isinstance(network, Guided):
-        return ask(network)
-    return Guided(ask(network.conditional), ask(network.unconditional), network.weight)
-
-
-def _letters(row: Int[Tensor, "L"], end: int) -> bytes:
-    return row[:end].numpy().tobytes()
 
 
 def _particles(rng: Streams, count: int) -> Streams:

@@ -337,10 +337,26 @@ def test_every_mask_is_filled_and_nothing_else_is_touched(sampler):
     masks = (x == chain.mask).sum(1)
     assert ((filled.calls == 0) == (masks == 0)).all()
     assert ((filled.log_prob < 0) == (masks > 0)).all()
-    assert filled.calls.sum() == network.rows
     # Rows 0 and 3 know letters after a mask, in later blocks.
     assert (filled.log_weight != 0).tolist() == [True, False, False, True, False]
     assert filled.ess.isnan().tolist() == [False, True, True, False, True]
+
+
+def test_a_call_is_a_pass_over_a_block_whatever_the_particles(sampler):
+    x, network = rows()[[1, 3, 4]], ByBlocks(chain, 4)
+    x[1, 5:] = chain.pad
+    filled = sampler(network, x, rng=Streams.of(0, range(3)))
+    assert filled.calls.sum() == network.rows
+    known = torch.tensor([[4, 4, 4, 4, 0, 1, 2, 3]])
+    counts = [Blocks(particles=n)(network, known, rng=Streams.of(0, [0])).calls.item() for n in (1, 8)]
+    assert counts == [4 + 4 + 1] * 2
+
+
+def test_rows_that_are_alike_share_a_pass():
+    network = ByBlocks(chain, 4)
+    filled = Blocks()(network, torch.full((30, 4), chain.mask), rng=Streams.of(0, range(30)))
+    assert len(filled.tokens.unique(dim=0)) > 5
+    assert network.rows <= filled.calls.sum() - 29  # the first is one for all
 
 
 def test_sets_are_obeyed_and_a_mask_that_may_be_nothing_stays(sampler):
