@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 METHODS = ("elbo", "chain", "pseudo")
 DRAWS = 32
+GIVEN = {
+    "left": "# nats are of each region given the letters before it, not those after it: the model reads left to right",
+    "right": "# nats are of each region given the letters after it, not those before it: the model reads right to left",
+    "earlier": "# nats are of each region given the letters that come earlier in the order of the model, and no others",
+}
 NO_LIKELIHOOD = "# pseudo_nats is a score, not a likelihood: each letter given all others, no bound on -log p"
 
 
@@ -64,7 +69,8 @@ def command(
     which the exact value lies, 95 times in 100), bits per base, perplexity. The chain rule adds sd_orders (of nats
     over orders: 0 where the model agrees with itself) and multi_order_nats (of the mixture of the orders, a tighter
     bound). The pseudo-likelihood has its own columns. With regions, start and end (from 1, both included) stand in the
-    place of length, and nats are those of the region given the letters around it.
+    place of length, and nats are those of the region given the letters around it; of a model that reads left to right
+    those before it alone, as the header says. Such a model reads the strand that is given, and no other.
     A record without a known letter has `.` in place of numbers. With --text, a model of running text scores the file
     as one record, in pieces of its context; a model of documents scores each line. With --image each image is a record,
     and a dimension a value of one of its channels: bits per dimension.
@@ -121,7 +127,12 @@ def command(
                 records, scorer, spans=spans, seed=seed, source=fasta or text or image[0], progress=advance
             )
             first = next(scores, None)  # whatever is wrong with the model is said before there is any output
-            out.write((_header(scorer, loaded, seed, label) + _columns(scorer, loaded, spans is not None)).encode())
+            out.write(
+                (
+                    _header(scorer, loaded, seed, label, spans is not None)
+                    + _columns(scorer, loaded, spans is not None)
+                ).encode()
+            )
             while first is not None:
                 out.write(_line(first, scorer).encode("utf-8", "surrogateescape"))
                 first = next(scores, None)
@@ -138,7 +149,7 @@ def _elbo(draws: int, loaded: "Model") -> "ScorerConfig":
     return scorer
 
 
-def _header(scorer: "ScorerConfig", loaded: "Model", seed: int, label: str | None) -> str:
+def _header(scorer: "ScorerConfig", loaded: "Model", seed: int, label: str | None, regions: bool) -> str:
     match scorer.kind:
         case "elbo" if loaded.recipe.process.exact:
             how = ""
@@ -151,7 +162,8 @@ def _header(scorer: "ScorerConfig", loaded: "Model", seed: int, label: str | Non
     model = f"model={loaded.recipe.name} context={loaded.context} process={loaded.recipe.process.kind}"
     model += f" label={label}" if label is not None else ""
     header = f"# seqdiff {__version__} method={scorer.kind} {how}seed={seed} {model}\n"
-    return header + (f"{NO_LIKELIHOOD}\n" if scorer.kind == "pseudo" else "")
+    given = GIVEN.get(loaded.recipe.process.given) if regions else None
+    return header + "".join(f"{line}\n" for line in (given, scorer.kind == "pseudo" and NO_LIKELIHOOD) if line)
 
 
 def _columns(scorer: "ScorerConfig", loaded: "Model", regions: bool) -> str:

@@ -1,14 +1,14 @@
 """Score records of any length, or regions of them given the rest, with standard errors.
 
 A record longer than the context is cut into nearly equal pieces and the scores of the pieces are added: those of the
-model that takes the pieces as independent. A region is scored in one window around it, all letters of which are
+model that takes the pieces as independent. A region is scored in one window, all letters of which are
 context. Unknown letters are masked and not scored.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -100,11 +100,12 @@ class _Asked:
     found: list[tuple[float, float, float, list[float]]] = field(default_factory=list)
     """Nats, standard error, degrees of freedom, and nats in each order, of each piece."""
 
-    def pieces(self, context: int) -> list[_Piece]:
+    def pieces(self, context: int, given: str) -> list[_Piece]:
         if self.span is None:
             return [_Piece(self, *cut, *cut) for cut in cuts(len(self.tokens), context)] if len(self.tokens) else []
         _, first, last = self.span
-        start = max(0, min((first + last - context) // 2, len(self.tokens) - context))
+        wanted = {"left": last - context, "right": first}.get(given, (first + last - context) // 2)
+        start = max(0, min(wanted, len(self.tokens) - context))
         return [_Piece(self, start, min(start + context, len(self.tokens)), first, last)] if first < last else []
 
     @property
@@ -130,11 +131,13 @@ def score(
     context: int,
     *,
     spans: Mapping[str, Sequence[Interval]] | None = None,
+    given: Literal["all", "left", "right", "earlier"] = "all",
     seed: int = 0,
     batch_tokens: int = 16_384,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[RecordScore]:
-    """Score records in their order, or with `spans` the regions of each record in theirs, given its other letters.
+    """Score records in their order, or with `spans` the regions of each record in theirs, given its other letters, or
+    those that the bound looks at (`given`, see `Process`): on the left or right of a region, a window has them alone.
 
     What is drawn depends on (seed, the record's name, the piece or region) alone. `progress` gets the number of letters
     done. Records must have been checked for foreign letters. Raises DataError for a region longer than the context.
@@ -153,7 +156,7 @@ def score(
         tokens = alphabet.encode(record.sequence)
         for span in [None] if spans is None else spans[record.name]:
             asked.append(_Asked(record, tokens, span))
-            pieces += asked[-1].pieces(context)
+            pieces += asked[-1].pieces(context, given)
             if len(pieces) >= PIECES_AT_ONCE or len(asked) >= 4 * PIECES_AT_ONCE:
                 _score(pieces, bound, alphabet, seed, batch_tokens, progress)
                 yield from (each.result for each in asked)

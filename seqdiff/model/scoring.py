@@ -52,7 +52,7 @@ class Scores(Trained):
             bound = partial(chosen, self.denoise)
         return score.score(
             self.checked(records, source), bound, self.alphabet, self.context,
-            spans=spans, seed=seed, batch_tokens=self.batch_tokens, progress=progress,
+            spans=spans, given=self.recipe.process.given, seed=seed, batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip
 
     def variants(

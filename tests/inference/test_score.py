@@ -112,6 +112,21 @@ def test_a_region_is_scored_given_the_window_around_it(scorer):
         assert result.scored == 6 - letters[first:last].count(b"N")
 
 
+@pytest.mark.parametrize(("given", "windows"), [("left", [(0, 16), (10, 26)]), ("right", [(0, 16), (20, 36)])])
+def test_a_region_of_a_model_of_one_direction_has_the_window_on_that_side_of_it(given, windows):
+    letters = b"ACGTTGCATGACNATGCATTAGCATGCNTTACGTACGATT"
+    spans, seen = {"r": [Interval("r", 0, 6), Interval("r", 20, 26)]}, {}
+
+    def bound(tokens, scored, rng, batch_size):
+        seen.update({tuple(row[which].tolist()): row.tolist() for row, which in zip(tokens, scored, strict=True)})
+        return partial(Elbo(), independent)(tokens, scored, rng)
+
+    list(score([Record("r", "r", letters)], bound, DNA, 16, spans=spans, given=given))
+    encoded = DNA.encode(letters).tolist()
+    for span, (start, end) in zip(spans["r"], windows, strict=True):
+        assert seen[tuple(encoded[span.start : span.end])] == encoded[start:end]
+
+
 def test_a_region_of_nothing_known_is_no_score_and_one_too_long_is_refused_at_once():
     records = [Record("r", "r", b"ACNNGT" * 5)]
     empty = {"r": [Interval("r", 2, 4), Interval("r", 7, 7)]}

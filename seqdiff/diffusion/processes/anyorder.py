@@ -192,6 +192,11 @@ class AnyOrder(Process):
     def fills_masks(self) -> bool:
         return self.orders == "uniform"
 
+    @property
+    def given(self) -> Literal["all", "left", "right", "earlier"]:
+        sides = {"uniform": "all", "left-to-right": "left", "blocks": "left", "right-to-left": "right"}
+        return sides.get(self.orders, "earlier")
+
     def rank(self, present: Bool[Tensor, "B L"]) -> Int64[Tensor, "B L"]:
         """When each place of a row comes (`orders.rank`)."""
         return rank(self.orders, present, self.length)

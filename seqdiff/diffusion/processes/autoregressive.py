@@ -227,6 +227,10 @@ class Autoregressive(Process):
     def exact(self) -> bool:
         return True
 
+    @property
+    def given(self) -> Literal["left"]:
+        return "left"
+
     def loss(self, network: Denoise, batch: Batch, rng: Streams) -> Loss:
         """Nats and weight summed over the batch. Unknown letters are read as such by what follows, and not scored.
         Nothing is drawn."""

@@ -89,6 +89,12 @@ class Process(Config, ABC):
         return False
 
     @property
+    def given(self) -> Literal["all", "left", "right", "earlier"]:
+        """Which of the other letters `bound` gives a stretch of a row: all, or those before it in the row (`left`),
+        after it (`right`), or earlier in an order of the process's own."""
+        return "all"
+
+    @property
     def reads_visible(self) -> bool:
         """Whether the network learns to answer at letters that it sees."""
         return False
