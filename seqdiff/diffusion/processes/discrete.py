@@ -32,6 +32,7 @@ from seqdiff.diffusion.likelihood.passes import nats_of
 from seqdiff.diffusion.likelihood.score import Score
 from seqdiff.diffusion.processes.path import Path
 from seqdiff.diffusion.processes.process import Bound
+from seqdiff.diffusion.samplers.ancestral import STEPS, Ancestral
 from seqdiff.diffusion.samplers.filling import Sampler
 from seqdiff.diffusion.samplers.reverse import Reverse
 from seqdiff.diffusion.schedule import Linear, Schedule
@@ -170,8 +171,9 @@ class Discrete(Path):
         of_mask = logits.cpu().double().softmax(-1)[..., -1]
         return (m_t - m_s) * (1 - of_mask) / (m_t + (1 - m_t) * of_mask)
 
-    def sampler(self) -> D3pm:
-        return D3pm()
+    def sampler(self) -> Sampler:
+        """`ancestral` takes the same steps where the network does not predict the mask, in fewer passes."""
+        return D3pm() if self.predicts_mask else Ancestral(steps=self.steps if self.steps < STEPS else None)
 
     def _around(self, t: Float[Tensor, "*B"]) -> tuple[Float[Tensor, "*B"], Float[Tensor, "*B"]]:
         """m at the end and at the beginning of the step that ends at t."""

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from seqdiff.diffusion.categorical import lowest, not_a_number
-from seqdiff.diffusion.denoise import Denoise, masked_share, process_of, symbols
+from seqdiff.diffusion.denoise import Denoise, masked_share, process_of, symbols, takes_time
 from seqdiff.diffusion.samplers.ancestral import STEPS
 from seqdiff.diffusion.samplers.filling import Filled, Filling, Sampler, positions_in_turn, uniforms
 from seqdiff.streams import Streams
@@ -79,7 +79,7 @@ class Reverse(Sampler):
                 break
             left, unfilled = steps[rows] - turn, filling.unfilled[rows]
             t, s = (start[rows] * count / steps[rows] for count in (left, left - 1))
-            logits = filling.look(rows, time=t)
+            logits = filling.look(rows, time=t if takes_time(denoise) else None)
             revealed = torch.where((left == 1)[:, None], 1, process.reveals(logits, t, s))
             if revealed[unfilled].isnan().any():
                 raise not_a_number()

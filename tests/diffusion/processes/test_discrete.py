@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from laws import M, reveal, tiny, vector
-from oracles import Constant, MarkovChain, TinyJoint
+from oracles import Constant, MarkovChain
 
 from seqdiff.data.batches import Batch
 from seqdiff.diffusion.processes.discrete import D3pm, Discrete
 from seqdiff.diffusion.processes.masked import Masked
+from seqdiff.diffusion.samplers import Ancestral
 from seqdiff.diffusion.schedule import Cosine, Geometric, Linear
 from seqdiff.streams import Streams
 
@@ -237,6 +238,8 @@ def test_the_network_is_told_the_step_where_it_takes_the_time():
     assert score.nats.mean().item() == pytest.approx(3 * math.log(4), rel=0.02)
 
 
-def test_its_sampler_is_its_own():
-    assert isinstance(Discrete().sampler(), D3pm)
-    assert TinyJoint().mask == M
+def test_its_sampler_is_its_own_where_there_is_mask_mass_and_else_the_cheaper_one():
+    assert Discrete(zero_masking=False).sampler() == D3pm()
+    assert Discrete().sampler() == Ancestral()
+    assert Discrete(steps=7).sampler() == Ancestral(steps=7)
+    assert Discrete.samplers == (D3pm,)

@@ -188,3 +188,19 @@ def test_qualities_are_the_posterior_whatever_scores_add_up_to_and_without_the_m
     for sampler, process, factor in ((Tweedie(), Score(), 1.7), (D3pm(), WITH_MASK, 1.0)):
         found = sampler.marginals(Told(tiny, process, factor), x)
         assert torch.allclose(found, tiny(x).softmax(-1), atol=1e-12)
+
+
+def test_a_network_that_takes_no_time_is_told_none():
+    class WithMaskLogit(Told):
+        takes_time = False
+
+        def __init__(self, module):
+            super().__init__(module, WITH_MASK)
+
+        def __call__(self, tokens, time=None):
+            assert time is None
+            return super().__call__(tokens, None)
+
+    x = torch.full((2, 5), chain.mask)
+    found = D3pm()(WithMaskLogit(chain), x, rng=Streams.of(0, "ab"))
+    assert torch.equal(found.tokens, D3pm()(Told(chain, WITH_MASK), x, rng=Streams.of(0, "ab")).tokens)
