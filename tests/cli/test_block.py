@@ -53,6 +53,16 @@ def test_it_is_evaluated_and_scored_by_its_bound(files, name):
     assert b.split("\t")[4] == "0.0000"  # all masks of four letters are taken
 
 
+def test_a_region_is_scored_given_what_stands_before_it(files):
+    (files / "cut.fa").write_text(">a\nACGTTGCA\n")
+    lines = [
+        run("score", "--model", files / "run", "--fasta", files / name, "--region", "a:5-8").stdout.splitlines()
+        for name in ("reads.fa", "cut.fa")
+    ]
+    assert lines[0][1].startswith("# nats are of each region given the letters before it")
+    assert lines[0][3] == lines[1][3]
+
+
 def test_it_is_sampled_beyond_its_context_too(files):
     words = ("sample", "--model", files / "run", "-n", 2, "--seed", 4)
     first, again = (run(*words, "--length", 20) for _ in range(2))

@@ -249,6 +249,10 @@ class Block(Process):
     def exact(self) -> bool:
         return self.length == 1
 
+    @property
+    def given(self) -> Literal["left"]:
+        return "left"
+
     def loss(self, network: Denoise, batch: Batch, rng: Streams) -> Loss:
         mask = symbols(network, batch.tokens)
         masked, factor = self.corrupt(batch.tokens < mask, rng)
