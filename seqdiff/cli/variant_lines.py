@@ -54,7 +54,8 @@ class About:
             (
                 "SEQDIFF_METHOD", "A", "String",
                 "marginal: masked marginal at the site; chain: chain rule over the sites that differ, mean of at most "
-                f"{self.orders} orders; elbo: difference of conditional bounds, {self.draws} masks",
+                f"{self.orders} orders; elbo: difference of conditional bounds, {self.draws} masks; exact: difference "
+                "of log p of the window, of a model that reads left to right",
             ),
             ("SEQDIFF_CONTEXT", "A", "Integer", "Bases of the reference that the model looked at"),
             ("SEQDIFF_REASON", "A", "String", "Why there is no SEQDIFF_LLR"),
@@ -64,8 +65,9 @@ class About:
 def about(model: "Model", settings: "VariantScorer", seed: int) -> About:
     from seqdiff.diffusion.denoise import is_equivariant
 
-    strands = 1 if is_equivariant(model.denoise) else 2
-    return About(model.recipe.name, model.context, settings.method, settings.orders, settings.draws, seed, strands)
+    strands = 1 if is_equivariant(model.denoiser) else 2
+    method = settings.method if model.recipe.process.fills_masks else "exact"
+    return About(model.recipe.name, model.context, method, settings.orders, settings.draws, seed, strands)
 
 
 def info(effects: "Sequence[Effect]") -> dict[bytes, bytes | None]:

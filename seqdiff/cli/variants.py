@@ -100,7 +100,8 @@ def command(
     """Score variants: how much more or less probable each makes a sequence, log p(variant) - log p(reference) in nats.
 
     DNA: a single substitution is scored by the masked marginal at its site, several bases by the chain rule, insertions
-    and deletions by the difference of two bounds, with its standard error. The VCF comes out as it went in, with INFO
+    and deletions by the difference of two bounds, with its standard error; by a model that reads left to right all are
+    scored by log p of the window, exactly. The VCF comes out as it went in, with INFO
     fields SEQDIFF_LLR, _SE, _METHOD and _CONTEXT; what has no score (symbolic alleles, *, N, ...) has . and _REASON.
     Every base that an allele adds costs about 1.3 nats by itself: rank variants among those of one change of length.
 

@@ -2,8 +2,9 @@
 
 One substituted base: the masked marginal at its site, exact from one call a strand (math.md 6.5). Several: the chain
 rule over them given the rest, over a few orders. Anything that moves what follows: the difference of the conditional
-bounds of two stretches between the same flanks, through common masks, with a standard error. All are averaged over
-both strands, unless the network answers alike for both.
+bounds of two stretches between the same flanks, through common masks, with a standard error. A model that reads left
+to right needs no masks: log p of the window with the change and without, both exact. All are averaged over both
+strands, unless the network answers alike for both.
 
 A window stands with the change in its middle, and the rest of it is the genome: as much as the context allows, or as
 the network sees. A hollow network answers for every
@@ -27,7 +28,8 @@ from seqdiff.data.genome import SOFT_MASKED, Genome
 from seqdiff.data.variants import Reason
 from seqdiff.diffusion.categorical import not_a_number
 from seqdiff.diffusion.denoise import Denoise, is_equivariant, is_hollow, precise, reach
-from seqdiff.diffusion.likelihood.ratio import Ratio, lengths, split, substitutions
+from seqdiff.diffusion.likelihood.ratio import Ratio, joint, lengths, split, substitutions
+from seqdiff.diffusion.processes import Bound
 from seqdiff.inference.stretches import Changes, alike, matched, span, stacked
 from seqdiff.streams import Streams
 
@@ -40,7 +42,7 @@ REPLICATES = 4
 KEYS_AT_ONCE = 1 << 22
 """Letters of stretches, times draws, that are prepared together: each has a random key in memory."""
 
-Method = Literal["marginal", "chain", "elbo"]
+Method = Literal["marginal", "chain", "elbo", "exact"]
 
 
 class VariantScorer(Config):
@@ -88,10 +90,13 @@ class ChangeScorer:
         context: int,
         settings: VariantScorer,
         *,
+        exact: Bound | None = None,
         seed: int = 0,
         batch_tokens: int = 16_384,
     ):
+        """`exact` gives -log p of rows, where the network does not fill masks: then all changes are scored by it."""
         self.genome, self.denoise, self.context, self.settings = genome, denoise, context, settings
+        self._exact = exact
         self.seed, self.batch_tokens = seed, batch_tokens
         self.hollow, self.reach = is_hollow(denoise), reach(denoise)
         alike = is_equivariant(denoise) or not genome.alphabet.complementary
@@ -125,6 +130,8 @@ class ChangeScorer:
                     self._marginals(same, found)
                 case "chain":
                     self._ratios(method, substitutions, same, found)
+                case "exact":
+                    self._ratios(method, joint, same, found)
                 case "elbo":
                     self._ratios(method, split, [changes for changes in same if _single(changes)], found)
                     self._ratios(method, lengths, [changes for changes in same if not _single(changes)], found)
@@ -137,6 +144,8 @@ class ChangeScorer:
         begin, end, grown = span(changes)
         if end - begin + max(0, grown) > self.longest:
             return "too_long"
+        if self._exact is not None:
+            return "exact"
         same_length = all(change.same_length for change in changes)
         can: dict[Method, bool] = {"marginal": _single(changes), "chain": same_length, "elbo": True}
         if self.settings.method == "auto":
@@ -208,7 +217,9 @@ class ChangeScorer:
         """Changes of several letters or of length: each on each strand in a window of its own."""
         settings, alphabet = self.settings, self.genome.alphabet
         size = max(1, self.batch_tokens // self.context)
-        if method == "chain":
+        if method == "exact":
+            estimate = partial(estimate, batch_size=size)
+        elif method == "chain":
             estimate = partial(estimate, orders=settings.orders, batch_size=size)
         else:
             strata = settings.draws // len(self.strands) // REPLICATES
@@ -228,7 +239,7 @@ class ChangeScorer:
                     (before, scored), (after, scored_after) = map(stacked, alleles)
                     which = (scored, scored_after) if estimate.func is lengths else ()
                     rng = Streams.of(self.seed, [(*part[i], strand) for i in same])
-                    results.append(estimate(self.denoise, before, after, *which, rng))
+                    results.append(estimate(self._exact or self.denoise, before, after, *which, rng))
                 nats = torch.stack([result.nats for result in results]).mean(0).tolist()
                 errors = torch.stack([result.se for result in results]).square().sum(0).sqrt() / len(results)
                 for i, llr, se in zip(same, nats, errors.tolist(), strict=True):

@@ -80,10 +80,20 @@ class Scores(Trained):
                 yield from effects
 
     def change_scorer(self, genome: Genome, settings: VariantScorer | None = None, *, seed: int = 0) -> ChangeScorer:
-        """What scores changes of a genome; see `seqdiff.inference.changes`."""
-        return ChangeScorer(
-            genome, self.denoise, self.context, settings or VariantScorer(), seed=seed, batch_tokens=self.batch_tokens
-        )
+        """What scores changes of a genome; see `seqdiff.inference.changes`.
+
+        Raises UsageError for a method or numbers of draws that a model which gives -log p itself has no use for.
+        """
+        settings, how = settings or VariantScorer(), {"seed": seed, "batch_tokens": self.batch_tokens}
+        process = self.recipe.process
+        if process.fills_masks or not process.exact:
+            return ChangeScorer(genome, self.denoise, self.context, settings, **how)
+        if settings.method != "auto" or settings.model_fields_set - {"method"}:
+            raise UsageError(
+                f"{self.recipe.name} was trained by process {process.kind}, which scores every variant exactly: "
+                "--method, --orders and --draws are of models that fill masks"
+            )
+        return ChangeScorer(genome, self.denoiser, self.context, settings, exact=self.bound(), **how)
 
     def mutations(
         self,

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from oracles import Blind, Constant, MarkovChain
+from oracles import Blind, Constant, LeftToRight, MarkovChain
 from vcfs import genome_of, vcf_of
 
 import seqdiff
@@ -16,6 +16,7 @@ from seqdiff.data.intervals import Interval
 from seqdiff.data.variants import Variant
 from seqdiff.data.vcf import Vcf
 from seqdiff.denoisers import Convolution, HollowConvolution
+from seqdiff.diffusion.processes import Autoregressive
 from seqdiff.errors import SeqdiffError
 from seqdiff.inference.changes import MARGIN, ChangeScorer, VariantScorer
 from seqdiff.inference.variants import annotate, effects
@@ -96,6 +97,25 @@ def test_several_substitutions_are_exact(genome):
     assert [effect.llr for effect in found] == pytest.approx(exact(variants), abs=1e-6)
     assert {effect.method for effect in found} == {"chain"}
     assert max(effect.se for effect in found) < 1e-6
+
+
+def test_a_left_to_right_model_scores_every_change_exactly(genome):
+    """By log p of the window, one letter or several, of length or not; both strands, with every base read once."""
+    network = LeftToRight(CHAIN)
+    bound = Autoregressive().bound(network, strata=1, replicates=1)
+    variants = [substitution(position, width) for position in (0, 200, 1190) for width in (1, 3)]
+    variants += [Variant("chr1", 500, TEXT[500], TEXT[500] + "GATTACA"), Variant("chr1", 900, TEXT[900:904], TEXT[900])]
+    made = ChangeScorer(genome, network, CONTEXT, VariantScorer(), exact=bound)
+    found = list(effects(variants, made))
+    whole = []
+    for variant in variants:
+        text = TEXT[: variant.start] + variant.alt + TEXT[variant.start + len(variant.ref) :]
+        tokens = torch.tensor(["ACGT".index(letter) for letter in text])
+        whole.append((CHAIN.log_prob(tokens[None]) - CHAIN.log_prob(TOKENS[None])).item())
+    assert [effect.llr for effect in found] == pytest.approx(whole, abs=1e-6)
+    assert {(effect.se, effect.method, effect.reason) for effect in found} == {(0.0, "exact", None)}
+    assert network.rows == 4 * len(variants)
+    assert [effect.llr for effect in effects(variants[3:4], made)] == [found[3].llr]
 
 
 def conditional(start, end, alt):

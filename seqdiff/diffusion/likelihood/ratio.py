@@ -10,7 +10,7 @@ lengths between the same flanks, both through common masks and with a standard e
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from seqdiff.diffusion.denoise import Denoise, is_hollow, precise, symbols
 from seqdiff.diffusion.likelihood.chain import random_orders
 from seqdiff.diffusion.likelihood.design import Design, Draw, measured
 from seqdiff.diffusion.likelihood.passes import masked_nats, nats_of, scattered
-from seqdiff.diffusion.likelihood.score import stratified
+from seqdiff.diffusion.likelihood.score import Score, stratified
 from seqdiff.streams import Streams
 
 
@@ -37,6 +37,25 @@ class Ratio:
     """Standard error in nats of what was drawn: 0 where nothing is, NaN of a single replicate or order."""
     calls: Int64[Tensor, "B"]
     """Network passes that the row took part in."""
+
+
+def joint(
+    bound: Callable[..., Score],
+    reference: Int[Tensor, "B L"],
+    alternate: Int[Tensor, "B M"],
+    rng: Streams,
+    *,
+    batch_size: int = 32,
+) -> Ratio:
+    """Of rows of any two lengths by what gives -log p of each exactly, as that of a left-to-right model does: the
+    letters before the first that differs cost both the same, and are left out."""
+    shorter = min(reference.shape[1], alternate.shape[1])
+    first = (reference[:, :shorter] == alternate[:, :shorter]).cumprod(1).sum(1, keepdim=True)
+    before, after = (
+        bound(tokens, torch.arange(tokens.shape[1]) >= first, rng, batch_size=batch_size)
+        for tokens in (reference, alternate)
+    )
+    return Ratio(before.nats - after.nats, (before.se.square() + after.se.square()).sqrt(), before.calls + after.calls)
 
 
 @torch.no_grad()
