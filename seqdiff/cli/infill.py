@@ -79,8 +79,9 @@ def command(
     """Fill the unknown letters of sequences and change nothing else.
 
     N is filled with any letter, an ambiguity code (R, Y, ...) with one it stands for. In FASTQ output the
-    quality of a filled letter is the Phred of its probability given everything known in its window, with
-    --soft-evidence also of what was called there; the table has one line a filled letter with the probability of
+    quality of a filled letter is the Phred of its probability given everything known in its window (of a model that
+    goes from left to right, or in another order: given the letters before it), with --soft-evidence also of what was
+    called there; the table has one line a filled letter with the probability of
     each. What --gc, --forbid and --translate ask for is met by every filling, but is not in these probabilities;
     records that cannot meet it are named before anything is written. --insert puts in letters where their number is
     unknown; positions are those of the record as it came, and headers say what was inserted (insert=24:7).

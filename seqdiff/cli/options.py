@@ -215,8 +215,11 @@ def plain(chosen: "Sampler", particles: int | None) -> "Sampler":
     """The chosen sampler, with as many particles as were asked for."""
     if particles is None:
         return chosen
-    if chosen.kind != "particles":
-        raise UsageError("--particles: it is for --exact-evidence, --gc, --forbid and --translate")
+    if "particles" not in type(chosen).model_fields:
+        raise UsageError(
+            "--particles: it is for --exact-evidence, --gc, --forbid and --translate, and for --sampler forward and "
+            "ordered, of models that go in an order of their own"
+        )
     return chosen.model_copy(update={"particles": particles})
 
 

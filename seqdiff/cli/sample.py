@@ -50,7 +50,8 @@ def command(
     """Draw new sequences from a model: filling a sequence of nothing but unknown letters.
 
     One protein in the file of --translate applies to every sequence; with several, name them sample1, sample2, ... In
-    FASTQ the quality of a letter is the Phred of its probability before any letter of its window was drawn.
+    FASTQ the quality of a letter is the Phred of its probability before any letter of its window was drawn (of a
+    model that goes from left to right, or in another order: given the letters before it).
 
     Images are written side by side in one PNG (-o digits.png), as arrays (-o digits.npz), or a PNG each in a folder.
 

@@ -46,7 +46,7 @@ class Trained:
         if not self.fills_masks:
             raise UsageError(
                 f"{self.recipe.name} was trained by process {self.recipe.process.kind}, which does not learn to fill "
-                "masks from both sides: it can be sampled and scored by its own sampler and bound, and nothing else"
+                "masks from both sides, and this asks for it; it can be sampled, and sequences can be scored"
             )
         return self.recipe.process.filling(self.denoiser)
 
