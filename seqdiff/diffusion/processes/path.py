@@ -132,12 +132,17 @@ class Path(Process):
         mask, wide = symbols(network, tokens), widest(tokens.device)
         known = tokens < mask
         u, keys = rng.strata().to(tokens.device, wide), rng.rand(tokens.shape[1], 2).to(tokens.device, wide)
-        first, last = self.interval
-        t = self.at(first + (last - first) * u)
+        t, width = self.times(u)
+        t = self.at(t)
         z = self.corrupt(tokens, known, t, keys, mask)
         count = batch.weight.sum(dtype=wide)
-        nats = torch.where(known, self.costs(network, tokens, z, t, mask), 0) * batch.weight
-        return Loss((last - first) * nats.sum() + count * self.ends(mask), count)
+        nats = torch.where(known, self.costs(network, tokens, z, t, mask), 0) * batch.weight * width[:, None]
+        return Loss(nats.sum() + count * self.ends(mask), count)
+
+    def times(self, u: Float[Tensor, "B"]) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"]]:
+        """The times that training is shown, from uniforms, and dt / du, which weighs them."""
+        first, last = self.interval
+        return first + (last - first) * u, torch.full_like(u, last - first)
 
     def costs(
         self,
