@@ -1,13 +1,14 @@
-"""The folder of a comparison: what is kept, so that what is done is not done again.
+"""The folder of a comparison: what is kept, so that what is done is not done again. What is of a system is in files of
+its own, so that several machines can share the folder and each train some.
 
-OUT/NAME/
-  comparison.yaml            what was asked, with the version that asked it
-  paces.json                 how fast each system trains, and so how many steps its minutes are
-  baselines.json             what the rivals without training cost
-  tokens/masked-1/           a run: system `masked` from seed 1, for the budget of tokens
-  tokens/masked-1.yaml       its recipe, to be trained by hand
-  tokens/masked-1.log        what its training said
-  tokens/masked-1.json       how it ended: measured, or failed and why
+    OUT/NAME/
+      comparison.yaml            what was asked, with the version that asked it
+      paces/masked.json          how fast a system trains, and so how many steps its minutes are
+      baselines.json             what the rivals without training cost
+      tokens/masked-1/           a run: system `masked` from seed 1, for the budget of tokens
+      tokens/masked-1.yaml       its recipe, to be trained by hand
+      tokens/masked-1.log        what its training said
+      tokens/masked-1.json       how far it has come: trained, measured, or failed and why
 """
 
 import json
@@ -44,11 +45,12 @@ class Folder:
 
     def pace(self, recipe: Recipe, device: str, processes: int) -> Pace | None:
         """What was measured of such a training on such a device; None where nothing was."""
-        kept = self._read("paces.json").get(_key(recipe, device, processes))
+        kept = self._read(f"paces/{recipe.name}.json").get(_key(recipe, device, processes))
         return None if kept is None else Pace(**kept)
 
     def keep_pace(self, recipe: Recipe, device: str, processes: int, pace: Pace) -> None:
-        self._write("paces.json", self._read("paces.json") | {_key(recipe, device, processes): asdict(pace)})
+        name = f"paces/{recipe.name}.json"
+        self._write(name, self._read(name) | {_key(recipe, device, processes): asdict(pace)})
 
     def baselines(self, asked: dict[str, Any]) -> dict[str, Any] | None:
         """What was kept of the baselines, if the same was asked."""
@@ -97,4 +99,4 @@ def _key(recipe: Recipe, device: str, processes: int) -> str:
         training.batch_size, training.micro_batch_size, training.optimizer, training.precision, training.compile,
         training.activation_checkpointing, device, processes,
     ]  # fmt: skip
-    return f"{recipe.name} {seed_of(*decides):016x}"
+    return f"{seed_of(*decides):016x}"

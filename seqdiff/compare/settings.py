@@ -139,8 +139,7 @@ class Comparison(Config):
             _put(values, key, value, f"{self.name}: systems.{system.name}.set")
         values |= {"name": system.name, "seed": seed}
         parsed = recipes.parse(values, f"{self.name}: {system.name}", switched)
-        paths = {name: value.expanduser().absolute() for name, value in parsed.data if isinstance(value, Path)}
-        return parsed.model_copy(update={"data": parsed.data.model_copy(update=paths)})
+        return recipes.anywhere(parsed)
 
     def chosen(self, only: Sequence[str]) -> list[System]:
         """The systems that are asked for, all where none is. Raises ConfigError for one that there is not."""

@@ -1,6 +1,18 @@
 """The whole run as one frozen value, read from one complete YAML file."""
 
-from seqdiff.recipe.read import apply, explain, find, load, names, parse, read_values
+from seqdiff.recipe.read import anywhere, apply, explain, find, load, names, parse, read_values
 from seqdiff.recipe.recipe import SCHEMA, Recipe, Training
 
-__all__ = ["SCHEMA", "Recipe", "Training", "apply", "explain", "find", "load", "names", "parse", "read_values"]
+__all__ = [
+    "SCHEMA",
+    "Recipe",
+    "Training",
+    "anywhere",
+    "apply",
+    "explain",
+    "find",
+    "load",
+    "names",
+    "parse",
+    "read_values",
+]

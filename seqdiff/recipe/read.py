@@ -51,14 +51,17 @@ def load(recipe: str, settings: Sequence[str] = ()) -> Recipe:
         if rest == "kind" and isinstance(values.get(part), dict):
             switched[part] = dict(values[part])
         apply(values, setting)
-    loaded = parse(values, str(path), switched)
-    # A run must find its data, and what it started from, from any folder.
+    return anywhere(parse(values, str(path), switched))
+
+
+def anywhere(recipe: Recipe) -> Recipe:
+    """The recipe with absolute paths: a run must find its data, and what it started from, from any folder."""
     for part in ("data", "training"):
-        settings = getattr(loaded, part)
+        settings = getattr(recipe, part)
         paths = {name: value for name, value in settings if isinstance(value, Path)}
         absolute = {name: path.expanduser().absolute() for name, path in paths.items()}
-        loaded = loaded.model_copy(update={part: settings.model_copy(update=absolute)})
-    return loaded
+        recipe = recipe.model_copy(update={part: settings.model_copy(update=absolute)})
+    return recipe
 
 
 def read_values(path: Path) -> dict[str, Any]:
