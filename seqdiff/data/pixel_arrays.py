@@ -7,6 +7,7 @@ label, class, target or y that it is of labels.
 
 import logging
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,11 @@ from seqdiff.errors import DataError
 log = logging.getLogger("seqdiff")
 
 _LABELS = re.compile(r"label|class|target|(^|_)y($|_)", re.I)
+_DAMAGE = (
+    OSError, ValueError, EOFError, TypeError, KeyError, OverflowError, RuntimeError, SyntaxError,
+    zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
+"""What zip archives and the arrays in them may raise that are damaged, encrypted, or of another kind."""
 _ASIDE = re.compile(r"names?$|mean$", re.I)
 """Arrays that come along: names of files, the mean image of the downsampled ImageNet."""
 
@@ -200,12 +206,12 @@ def _labels(file: Path, name: str, found: np.ndarray) -> Integer[np.ndarray, "N"
 def _archive(file: Path):
     try:
         return np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise DataError(f"{file}: damaged, or no NumPy archive: {error}") from error
 
 
 def _array(file: Path, arrays, name: str) -> np.ndarray:
     try:
         return arrays[name]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise DataError(f"{file}: {name} cannot be read: {error}") from error
