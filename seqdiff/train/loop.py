@@ -80,7 +80,7 @@ def _run(
     settings, alphabet = recipe.training, recipe.data.alphabet
     loader = data.loader(recipe.seed, settings.batch_size)
     validation = Validation(recipe.process, data.valid, settings.validation_windows, recipe.seed, group, device)
-    tally = Tally(alphabet.size)
+    tally = Tally(recipe.process.ignorance(alphabet.size))
     step, best, origin = 0, math.inf, start and start.origin
     if resuming:
         step, best, origin = _restore(folder, learner, tally, data.checksum, group)

@@ -12,14 +12,14 @@ from seqdiff.train.distributed import Processes
 class Tally:
     """Sums of nats (of this process) and symbols (of all), the largest gradient, and how often the loss was too high.
 
-    The loss of a network that knows nothing is ln K a symbol; more than twice that is a strike, three in a row
+    `ignorance` is the loss a symbol of a network that knows nothing; more than twice that is a strike, three in a row
     are a divergence.
     """
 
     STRIKES = 3
 
-    def __init__(self, symbols: int):
-        self._too_high = 2 * math.log(symbols)
+    def __init__(self, ignorance: float):
+        self._too_high = 2 * ignorance
         self.nats: Tensor | float = 0.0
         self.count, self.strikes = 0.0, 0
         self.letters = 0.0

@@ -96,6 +96,13 @@ class Discrete(Path):
     def left(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
         return (1 - self.masked(t)) * math.log(symbols)
 
+    def ignorance(self, symbols: int) -> float:
+        size, last = symbols + self.predicts_mask, torch.arange(1, self.steps + 1, dtype=torch.float64) / self.steps
+        logits = torch.zeros(self.steps, 1, size)
+        letter = torch.zeros(self.steps, 1, dtype=torch.int64)
+        each = self.density(logits, letter, torch.full_like(letter, symbols), last)[:, 0]
+        return float((self.masked(last) * each).mean()) + (0.0 if self.carry_over else math.log(size))
+
     def corrupt(
         self,
         tokens: Int[Tensor, "B L"],

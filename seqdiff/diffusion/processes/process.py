@@ -1,5 +1,6 @@
 """What every process is: how sequences are corrupted, what is learned from that, and what it says of a sequence."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,6 +108,10 @@ class Process(Config, ABC):
     def loss(self, network: Denoise, batch: Batch, rng: Streams) -> Loss:
         """Nats and weight summed over the batch, with gradient. Masks and pads of the source are never scored or
         changed; letters of weight 0 are treated like all others, but not scored."""
+
+    def ignorance(self, symbols: int) -> float:
+        """Nats a letter that the loss of a fresh network is, which holds all letters alike: ln K of most processes."""
+        return math.log(symbols)
 
     def time_at(self, share: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
         """The time at which this share of the letters is masked on average."""

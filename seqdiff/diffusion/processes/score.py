@@ -65,6 +65,17 @@ class Score(Path):
     def left(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
         return (1 - self.masked(t)) * math.log(symbols)
 
+    def ignorance(self, symbols: int) -> float:
+        if self.scale_prior:
+            return math.log(symbols)
+
+        def until(m: float) -> float:  # the integral of K q - log q - 1, q = m / (1 - m), where all scores are 1
+            visible = math.log(1 - m)
+            return -symbols * (m + visible) - m * math.log(m) - (1 - m) * visible - m
+
+        first, last = ((1 - self.last_visible) * t for t in self.interval)
+        return until(last) - until(first) + self.ends(symbols)
+
     def corrupt(
         self,
         tokens: Int[Tensor, "B L"],

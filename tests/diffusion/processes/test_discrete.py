@@ -243,3 +243,19 @@ def test_its_sampler_is_its_own_where_there_is_mask_mass_and_else_the_cheaper_on
     assert Discrete().sampler() == Ancestral()
     assert Discrete(steps=7).sampler() == Ancestral(steps=7)
     assert Discrete.samplers == (D3pm,)
+
+
+@pytest.mark.parametrize("carry_over", [True, False])
+@pytest.mark.parametrize("zero_masking", [True, False])
+def test_a_fresh_network_costs_what_is_said(carry_over, zero_masking):
+    process = Discrete(steps=20, schedule=Cosine(), carry_over=carry_over, zero_masking=zero_masking)
+    x = torch.zeros(2000, 4, dtype=torch.int64)
+
+    def fresh(tokens, time=None):
+        return torch.zeros(*tokens.shape, 3 + process.predicts_mask)
+
+    fresh.symbols = 3
+    loss = process.loss(fresh, Batch(x, torch.ones(x.shape)), Streams.of_step(0, 1, range(2000), 2000))
+    assert loss.nats.item() / 8000 == pytest.approx(process.ignorance(3), rel=0.04)
+    if carry_over and zero_masking:
+        assert process.ignorance(3) == pytest.approx(math.log(3))

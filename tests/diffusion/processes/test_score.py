@@ -87,7 +87,11 @@ def test_a_fresh_network_begins_at_ln_k_under_the_scale_prior_and_far_above_with
     batch = Batch(x, torch.ones(40, 4))
     loss = process.loss(fresh, batch, Streams.of_step(0, 1, range(40), 40))
     assert loss.nats.item() / 160 == pytest.approx(math.log(3), rel=0.15)
-    assert Score(scale_prior=False).loss(fresh, batch, Streams.of_step(0, 1, range(40), 40)).nats.item() / 160 > 10
+    assert process.ignorance(3) == math.log(3)
+    without, many = Score(scale_prior=False), Batch(tiny.strings.repeat(50, 1), torch.ones(4050, 4))
+    loss = without.loss(fresh, many, Streams.of_step(0, 1, range(4050), 4050)).nats.item() / 16200
+    assert loss == pytest.approx(without.ignorance(3), rel=0.05)
+    assert loss > 10
 
 
 def test_what_fills_masks_is_the_posterior_and_is_told_a_time_that_training_has_told():
