@@ -64,12 +64,10 @@ def is_image(loaded: "Model") -> bool:
 
 def canvas_of(loaded: "Model") -> "Canvas":
     """The images of a model of images. UsageError for any other."""
-    from seqdiff.inference.images import Canvas
-
     if not is_image(loaded):
         other = "--text" if hasattr(loaded.alphabet, "dtype") else "--fasta"
         raise UsageError(f"--image: {loaded.recipe.name} was trained on {loaded.alphabet.name}; give it {other} FILE")
-    return Canvas(loaded.recipe.data.grid, loaded.alphabet)
+    return loaded.canvas
 
 
 def sample(

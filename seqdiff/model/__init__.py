@@ -11,8 +11,7 @@ from pathlib import Path
 from seqdiff import devices, resources
 from seqdiff.checkpoint import RunFolder
 from seqdiff.model.embedding import Embeds
-from seqdiff.model.filling import Fills
-from seqdiff.model.scoring import Scores
+from seqdiff.model.imaging import Images
 
 logger = logging.getLogger("seqdiff")
 
@@ -20,7 +19,7 @@ SHIPPED = Path(__file__).parents[1] / "pretrained" / "human-chr20"
 """The small model that comes with the package, so that every command runs right after installation."""
 
 
-class Model(Fills, Scores, Embeds):
+class Model(Images, Embeds):
     """A trained network ready for use; `load` makes one. Results are reproducible from `seed` alone."""
 
 

@@ -11,6 +11,7 @@ from seqdiff import model as models
 from seqdiff import recipe
 from seqdiff.checkpoint import Provenance
 from seqdiff.cli import app
+from seqdiff.errors import UsageError
 from seqdiff.model import Model
 from seqdiff.report.grid import HIDDEN
 
@@ -177,3 +178,22 @@ def test_what_cannot_be_done_is_said(invoke, tmp_path, words, code, says):
     result = invoke(*words)
     assert (result.exit_code, says in result.stderr) == (code, True), result.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_arrays_in_and_arrays_out(run):
+    """As the commands, from Python."""
+    loaded = models.load("colour", "cpu")
+    run("sample", "--model", "colour", "-n", 3, "-o", "a.npz", "--seed", 2)
+    assert (loaded.sample_images(3, seed=2) == np.load("a.npz")["images"]).all()
+    hidden = np.zeros((4, 6), bool)
+    hidden[:2] = True
+    filled = loaded.infill_images(COLOUR[:2], hidden, samples=2)
+    assert filled.shape == (2, 2, 4, 6, 3)
+    assert (filled[:, :, 2:] == COLOUR[:2, None, 2:]).all()
+    assert (filled[:, 0, :2] != filled[:, 1, :2]).any()
+    assert [score.scored for score in loaded.score_images(COLOUR[:2])] == [72, 72]
+    assert loaded.sample_images(0).shape == (0, 4, 6, 3)
+    with pytest.raises(UsageError, match=r"4 x 6 x 3 .* not of 4 x 6 x 1"):
+        loaded.score_images(GREY[:2])
+    with pytest.raises(UsageError, match="was trained on DNA, not on images"):
+        models.load(None, "cpu").sample_images(1)
