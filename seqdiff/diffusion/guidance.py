@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from seqdiff.diffusion.denoise import Denoise, is_hollow, precise
+from seqdiff.diffusion.denoise import Denoise, Reading, is_hollow, precise, reading
 
 
 class Guided:
@@ -55,6 +55,33 @@ class Guided:
                 f"the two networks have different alphabets: {towards.shape[-1]} and {away.shape[-1]} symbols"
             )
         return leaned(towards.log_softmax(-1), away.log_softmax(-1), self.weight)
+
+    def reader(self, rows: int) -> Reading:
+        """What reads so many rows from the left with both networks, or the one that counts."""
+        if self.weight in (0, 1):
+            return reading(self.conditional if self.weight else self.unconditional, rows)
+        return GuidedReading(reading(self.conditional, rows), reading(self.unconditional, rows), self.weight)
+
+
+class GuidedReading:
+    """Two left-to-right networks that read the same letters, one leaning away from the other."""
+
+    def __init__(self, towards: Reading, away: Reading, weight: float):
+        self._both, self._weight = (towards, away), weight
+
+    @property
+    def logits(self) -> Float[Tensor, "B K"]:
+        return self._leaned(*(each.logits for each in self._both))
+
+    def read(self, letters: Int[Tensor, "B n"]) -> Float[Tensor, "B n K"]:
+        return self._leaned(*(each.read(letters) for each in self._both))
+
+    def take(self, rows: Int[Tensor, "N"]) -> None:
+        for each in self._both:
+            each.take(rows)
+
+    def _leaned(self, towards: Float[Tensor, "*B K"], away: Float[Tensor, "*B K"]) -> Float[Tensor, "*B K"]:
+        return leaned(precise(towards).log_softmax(-1), precise(away).log_softmax(-1), self._weight)
 
 
 def leaned(towards: Float[Tensor, "*N K"], away: Float[Tensor, "*N K"], weight: float) -> Float[Tensor, "*N K"]:

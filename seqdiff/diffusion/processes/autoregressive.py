@@ -44,6 +44,7 @@ class Forward(Sampler):
 
     kind: Literal["forward"] = "forward"
     of: ClassVar[str | None] = "autoregressive"
+    guides: ClassVar[bool] = True
     weighs: ClassVar[bool] = True
     hindsight: ClassVar[bool] = True
     particles: Annotated[int, Field(ge=1)] = 32

@@ -10,6 +10,7 @@ from oracles import Constant, LeftToRight, MarkovChain, TinyJoint
 
 from seqdiff.data.batches import Batch
 from seqdiff.denoisers import Convolution, Hyena, Mamba, Transformer
+from seqdiff.diffusion.guidance import Guided
 from seqdiff.diffusion.processes.autoregressive import Autoregressive, Forward
 from seqdiff.diffusion.samplers import population
 from seqdiff.diffusion.samplers.population import systematic
@@ -231,6 +232,18 @@ def test_temperature_and_nucleus_are_of_each_letter(temperature, top_p, monkeypa
     found = law(every_filling(monkeypatch, sampler, torch.full((1, 4), M)))
     for string, probability in zip(tiny.strings.tolist(), found.tolist(), strict=True):
         assert probability == pytest.approx(expected.get(tuple(string), 0.0), abs=1e-12)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
+def test_guidance_leans_from_one_network_to_another_letter_by_letter(weight):
+    towards, away = LeftToRight(TinyJoint(seed=1)), LeftToRight(tiny)
+    guided = Guided(towards, away, weight)
+    filled = Forward(particles=3)(guided, torch.tensor([[M, M, M, M], [1, M, M, 0]]), rng=Streams.of(0, range(2)))
+    one, other = (network(filled.tokens).log_softmax(-1) for network in (towards, away))
+    mu = (weight * one + (1 - weight) * other).log_softmax(-1)
+    expected = mu.gather(2, filled.tokens[..., None])[..., 0]
+    assert filled.log_prob.tolist() == pytest.approx([expected[0].sum().item(), expected[1, 1:3].sum().item()])
+    torch.testing.assert_close(filled.marginals.double(), mu.exp(), rtol=0, atol=1e-6)
 
 
 def rows():
