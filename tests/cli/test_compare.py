@@ -16,9 +16,10 @@ from seqdiff.compare.pace import Pace
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    """No trials, no processes; everything in a folder of its own."""
+    """No trials, no processes, no drawing; everything in a folder of its own."""
     monkeypatch.setattr(pace, "measured", lambda recipe, data, device, processes: Pace(1024.0, 100, "cpu", 1))
     monkeypatch.setattr(run.compare, "__kwdefaults__", run.compare.__kwdefaults__ | {"launch": launch.here})
+    monkeypatch.setattr("seqdiff.report.compare.compare_figure", lambda path, summary: path.write_bytes(b"drawn"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -81,7 +82,6 @@ def test_several_comparisons_in_one_table(comparison, tmp_path):
 
 
 def test_a_failure_is_in_the_table_and_in_the_exit_code(comparison, tmp_path):
-    """The seed of a run that somebody else is training into."""
     (tmp_path / "runs/tiny/tokens").mkdir(parents=True)
     (tmp_path / "runs/tiny/tokens/a-1").write_text("in the way")
     result = invoke(comparison(), "--out", "runs", "-o", "table.md")

@@ -36,8 +36,6 @@ def test_a_line_of_panels_for_each_budget(tmp_path):
     compare_figure(one, summary(half("tokens", 1000)))
     compare_figure(two, summary(half("tokens", 1000), half("minutes", 1.5)))
     assert np.isclose(height(two), 2 * height(one), rtol=0.02)
-    compare_figure(tmp_path / "again.png", summary(half("tokens", 1000)))
-    assert (tmp_path / "again.png").read_bytes() == one.read_bytes()
 
 
 def test_before_anything_is_known_there_is_a_figure_of_the_rivals(tmp_path):
