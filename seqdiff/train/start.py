@@ -57,9 +57,30 @@ def read(recipe: Recipe) -> Start | None:
             f"this recipe have {recipe.data.context:,}"
         )
     provenance = folder.read_weights(network)
-    return Start(
-        network.state_dict(), {"run": str(path), "checksum": checksum(folder.weights_file), **asdict(provenance)}
-    )
+    origin = {"run": str(path), "checksum": checksum(folder.weights_file), **asdict(provenance)}
+    return Start(_fitted(network.state_dict(), theirs, recipe), origin)
+
+
+def _fitted(weights: dict[str, Tensor], theirs: Recipe, recipe: Recipe) -> dict[str, Tensor]:
+    """The weights for the recipe's network. What a network has besides, schedules that its process learns and vectors
+    of classes, starts afresh where the other run has none; schedules also where its process is another.
+
+    Raises ConfigError for weights that have no place, or others that are missing.
+    """
+    fresh = recipe.network().state_dict()
+    if theirs.process.kind != recipe.process.kind:
+        weights = {name: weight for name, weight in weights.items() if not name.startswith("learned.")}
+    besides = {name: weight for name, weight in fresh.items() if name.startswith(("learned.", "label_embedding."))}
+    fitted = besides | weights
+    unfit = [name for name in fresh | fitted if name not in fresh or name not in fitted
+             or fresh[name].shape != fitted[name].shape]  # fmt: skip
+    if unfit:
+        raise ConfigError(
+            f"training.start: the network of {recipe.training.start} has other weights than this recipe's "
+            f"({', '.join(sorted(unfit))}), since its process ({theirs.process.kind}) or its classes "
+            f"({len(theirs.data.labels)}) are others than here ({recipe.process.kind}, {len(recipe.data.labels)})"
+        )
+    return fitted
 
 
 def _concerns_the_function(difference: str) -> bool:

@@ -9,7 +9,9 @@ from seqdiff import model as models
 from seqdiff import recipe as recipes
 from seqdiff.checkpoint import RunFolder
 from seqdiff.diffusion.denoise import learned
-from seqdiff.train import loop, optimizer
+from seqdiff.diffusion.processes import Masked
+from seqdiff.errors import ConfigError
+from seqdiff.train import loop, optimizer, start
 from seqdiff.train.learner import Learner
 from seqdiff.train.loop import train
 
@@ -83,6 +85,27 @@ def test_micro_batches_and_a_compiled_network_train_the_same(genome, whole, tmp_
     train(genmasked(genome, micro_batch_size=3), tmp_path / "pieces", quiet=True, device="cpu")
     one, other = (curve(run)[-1]["valid_nats_per_symbol"] for run in (whole, tmp_path / "pieces"))
     assert one == pytest.approx(other, rel=1e-3)
+
+
+def test_a_run_starts_from_one_without_schedules_at_power_1_and_the_other_way_round(genome, whole, tmp_path):
+    masked = genmasked(genome).model_copy(update={"process": Masked()})
+    train(masked, tmp_path / "masked", quiet=True, device="cpu")
+    for name, run, recipe in (("there", tmp_path / "masked", genmasked(genome)), ("back", whole, masked)):
+        settings = recipe.training.model_copy(update={"start": run, "steps": 2, "learning_rate": 1e-9})
+        train(recipe.model_copy(update={"training": settings}), tmp_path / name, quiet=True, device="cpu")
+        one, other = (load_file(RunFolder(path).weights_file) for path in (run, tmp_path / name))
+        assert one.keys() ^ other.keys() == {"learned.raw"}
+        assert all(torch.allclose(one[weight], other[weight], atol=1e-6) for weight in one.keys() & other.keys())
+    assert curve(tmp_path / "there")[0]["powers"] == pytest.approx(dict.fromkeys("ACGT", 1.0), abs=1e-4)
+
+
+def test_a_start_from_other_classes_is_refused(genome, whole):
+    other = genmasked(genome)
+    weights = {name: weight for name, weight in other.network().state_dict().items() if name != "head.weight"}
+    with pytest.raises(
+        ConfigError, match=r"has other weights than this recipe's \(head.weight, label_embedding.weight"
+    ):
+        start._fitted(weights | {"label_embedding.weight": torch.zeros(3, 16)}, other, other)
 
 
 @pytest.mark.parametrize("settings", [{}, {"optimizer": "muon", "matrix_learning_rate": 0.02}])
