@@ -21,6 +21,7 @@ from seqdiff.compare.pace import Pace
 from seqdiff.compare.samples import Yardstick
 from seqdiff.compare.settings import Comparison, System
 from seqdiff.compare.summary import asked_of, summarised
+from seqdiff.compare.table import minutes
 from seqdiff.errors import ConfigError, SeqdiffError
 from seqdiff.evaluate import heldout
 from seqdiff.evaluate.answer import Progress, silent
@@ -163,9 +164,9 @@ def _run(course: Course, kind: str, system: System, seed: int, place: Place, lau
         return
     letters = recipe.training.steps * recipe.training.batch_size * recipe.data.context
     logger.info(
-        "%s (%s, budget of %s): %s steps, %s letters, about %.1f minutes",
+        "%s (%s, budget of %s): %s steps, %s letters, about %s minutes of computing",
         run.path.name, number, kind, f"{recipe.training.steps:,}", f"{letters:,}",
-        letters / course.paces[system.name].letters_per_second / 60,
+        minutes(letters / course.paces[system.name].letters_per_second / 60),
     )  # fmt: skip
     run.path.parent.mkdir(parents=True, exist_ok=True)
     try:

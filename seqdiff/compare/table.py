@@ -83,7 +83,7 @@ def _table(summary: dict[str, Any], half: dict[str, Any]) -> Table:
         "parameters": lambda row: _whole(row.get("parameters")),
         "letters": lambda row: _whole(row.get("letters")),
         "letters/s": lambda row: _whole(row.get("letters_per_second")),
-        "minutes": lambda row: _minutes(row.get("minutes")),
+        "minutes": lambda row: minutes(row.get("minutes")),
         f"{samples['word']}-mers apart" if samples else "apart": lambda row: _estimate(row.get("distance"), 3),
         "calls": lambda row: "" if row.get("calls") is None else f"{row['calls']:,.1f}",
     }
@@ -115,9 +115,10 @@ def _whole(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def _minutes(value: float | None) -> str:
-    """
-    >>> _minutes(0.1333), _minutes(3.456), _minutes(32768.2)
+def minutes(value: float | None) -> str:
+    """Minutes as people say them.
+
+    >>> minutes(0.1333), minutes(3.456), minutes(32768.2)
     ('0.13', '3.5', '32,768')
     """
     return "" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
