@@ -34,7 +34,7 @@ def compare_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
             apart.axvline(0, color=FLOOR, linewidth=0.8, linestyle=":", zorder=0)
             apart.set_yticks(range(len(shown)), [])
             reference = next(row["title"] for row in half["rows"] if row["name"] == summary["reference"])
-            apart.set_xlabel(f"more than {reference}, the same windows")
+            apart.set_xlabel(f"more than {reference},\non the same windows")
             spent = (
                 f"{half['amount'] / 1e6:,.3g} million letters"
                 if half["budget"] == "tokens"
