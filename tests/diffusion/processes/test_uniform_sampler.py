@@ -15,7 +15,7 @@ from seqdiff.errors import SeqdiffError
 from seqdiff.streams import Streams
 
 MASK, PAD = K, K + 1
-ROWS = 2_500
+ROWS = 1_500
 
 
 def propagated(steps, given=(None,) * 4, repeats=1, network=None, towards=None, weight=1.0):
