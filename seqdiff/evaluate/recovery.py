@@ -91,9 +91,10 @@ class Recovery(Config):
         `apart` (or what there is). Gaps with an unknown letter, or one next to them, are left out.
         """
         sizes = np.asarray(examples.sizes)
-        least = 2 * max(1, chain.order) if heldout.what(examples) == "images" else 128
-        apart = least if self.apart is None else self.apart
-        a_window = np.maximum(1, sizes // (length + apart))
+        # An image is short, and its places differ: gaps keep no more distance than the rival looks, in parts with room.
+        of_images = self.apart is None and heldout.what(examples) == "images"
+        apart = 2 * max(1, chain.order) if of_images else 128 if self.apart is None else self.apart
+        a_window = np.maximum(1, sizes // (length + apart * (1 + of_images)))
         part = sizes // a_window
         margin = np.minimum(apart // 2, (part - length) // 2)
         roomy = np.flatnonzero(margin >= max(1, chain.order))
