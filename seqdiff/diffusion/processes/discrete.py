@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from pydantic import Field
 from torch import Tensor
 
-from seqdiff.diffusion.denoise import Denoise, precise, symbols
+from seqdiff.diffusion.denoise import Denoise, precise, symbols, widest
 from seqdiff.diffusion.likelihood.passes import nats_of
 from seqdiff.diffusion.likelihood.score import Score
 from seqdiff.diffusion.processes.path import Path
@@ -91,7 +91,7 @@ class Discrete(Path):
         return self.schedule.grid(self.steps).to(t)[(t * self.steps).round().long()]
 
     def time_at(self, share: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
-        return self.schedule.inverse(share.double()).clamp(0, 1).to(share)
+        return self.schedule.inverse(share.to(widest(share.device))).clamp(0, 1).to(share)
 
     def left(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
         return (1 - self.masked(t)) * math.log(symbols)
