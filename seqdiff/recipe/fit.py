@@ -52,6 +52,11 @@ def check(data: Modality, process: Process, denoiser: Network) -> None:
         )
     if data.labels and not denoiser.takes_labels:
         raise ValueError(f"data.labels: a {network!r} network takes no labels")
+    if process.needs_sight and denoiser.hollow:
+        raise ValueError(
+            f"process {process.kind!r} needs a network whose output at a position sees the letter there, which a "
+            f"{denoiser.kind!r} does not: set process.prediction: leave-one-out"
+        )
     if process.needs_hollow and not denoiser.hollow:
         raise ValueError(
             f"process.estimator {process.estimator!r} needs a network whose output at a position does not see "

@@ -92,6 +92,9 @@ def test_what_it_cannot_do_is_said(files):
     without = yaml.safe_dump(NETWORK | {"time_conditioning": False})
     refused = fails("train", files / "tiny.yaml", "--out", files / "no", "--set", f"denoiser={{{_flow(without)}}}")
     assert "set denoiser.time_conditioning=true" in refused
+    hollow = yaml.safe_dump({"kind": "hollow-convolution", "width": 8, "depth": 1, "time_conditioning": True})
+    words = ("--set", f"denoiser={{{_flow(hollow)}}}", "--set", "process.prediction=posterior")
+    assert "set process.prediction: leave-one-out" in fails("train", files / "tiny.yaml", "--out", files / "no", *words)
     assert not (files / "no").exists()
 
 

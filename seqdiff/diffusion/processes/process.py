@@ -59,6 +59,11 @@ class Process(Config, ABC):
         return False
 
     @property
+    def needs_sight(self) -> bool:
+        """Whether the network's output at a position must depend on the letter there."""
+        return False
+
+    @property
     def needs_left_to_right(self) -> bool:
         """Whether the network's output at a position must depend on the letters before it alone."""
         return False

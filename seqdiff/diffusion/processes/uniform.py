@@ -160,6 +160,10 @@ class Uniform(Path):
         return self
 
     @property
+    def needs_sight(self) -> bool:
+        return self.prediction == "posterior"
+
+    @property
     def fills_masks(self) -> bool:
         return False
 
