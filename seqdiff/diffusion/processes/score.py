@@ -65,6 +65,9 @@ class Score(Path):
     def left(self, t: Float[Tensor, "*B"], symbols: int) -> Float[Tensor, "*B"]:
         return (1 - self.masked(t)) * math.log(symbols)
 
+    def crude(self, t: Float[Tensor, "N"], size: int) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"]]:
+        return torch.zeros_like(t), math.log(size) / t  # of scores that add up to r
+
     def ignorance(self, symbols: int) -> float:
         if self.scale_prior:
             return math.log(symbols)

@@ -2,13 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from oracles import Blind, Constant, MarkovChain, TinyJoint
 from scipy.special import stdtrit
 
 from seqdiff.diffusion.likelihood.integral import Integrand, integral
-from seqdiff.diffusion.processes.score import Score
+from seqdiff.diffusion.processes import Discrete, GenMasked, Score, Uniform
+from seqdiff.diffusion.schedule import Cosine
 from seqdiff.streams import Streams
 
 chain = MarkovChain()
@@ -147,3 +149,54 @@ def test_each_letter_has_its_own_ends():
         integral(_logarithm(1.0, ends), x, x < 3, Streams.of(0, "ab"), strata=2, replicates=2) for ends in (0.0, 1.0)
     )
     assert (with_ends.nats - plain.nats).tolist() == pytest.approx([40, 40])
+
+
+def mean_crude(integrand, t, keys=40):
+    """E h over z of each letter at each of the times, keys on a grid."""
+    line = (torch.arange(keys).double() + 0.5) / keys
+    grid = torch.cartesian_prod(line, line)
+    letters = torch.arange(3).repeat(len(grid), 1)
+    both = grid[:, None].expand(-1, 3, -1)
+    means = []
+    for time in t:
+        at = time.expand(len(grid))
+        z = integrand.corrupt(letters, letters >= 0, at, both)
+        means.append(integrand.crude(letters, z, at).mean(0))
+    return torch.stack(means)
+
+
+PATHS = [
+    Score(),
+    Score(scale_prior=False),
+    Discrete(steps=5, schedule=Cosine()),
+    Discrete(zero_masking=False, carry_over=False, steps=3),
+    Uniform(),
+    Uniform(prediction="posterior"),
+    Uniform(steps=4),
+    GenMasked(),
+]
+
+
+@pytest.mark.parametrize(
+    "process", PATHS, ids=lambda p: "-".join(map(str, p.model_dump(exclude_defaults=True).values())) or p.kind
+)
+def test_the_crude_density_adds_up_to_what_is_said_of_it(process):
+    """Else the bound is wrong. The mean over keys of h, integrated between two times."""
+
+    class Silent:
+        symbols = 3
+        takes_time = True
+        learned = process.learned(3)
+
+        def __call__(self, tokens, time=None):
+            raise AssertionError("the crude density asks no network")
+
+    integrand = process.integrand(Silent(), *([] if process.kind == "genmasked" else [3]))
+    first, last = integrand.interval
+    low, high = first + 0.2 * (last - first), first + 0.9 * (last - first)
+    points, weights = np.polynomial.legendre.leggauss(60)
+    t = low + (high - low) * torch.from_numpy((points + 1) / 2)
+    found = (mean_crude(integrand, t) * torch.from_numpy(weights / 2)[:, None]).sum(0) * (high - low)
+    said = integrand.crude_until(torch.tensor([low, high], dtype=torch.float64)).diff(dim=0)[0]
+    assert torch.allclose(found, said, rtol=0.05)
+    assert torch.allclose(integrand.crude_until(torch.tensor([first], dtype=torch.float64)), torch.zeros(1, 3).double())
