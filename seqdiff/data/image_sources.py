@@ -179,5 +179,6 @@ def require_shape(path: Path, found: tuple[int, ...], wanted: Shape) -> None:
         rows, columns, channels = (*found, *([1] * 3))[:3]
         raise DataError(
             f"{path}: images of {rows} x {columns} pixels (rows x columns) and {channels} channels, not of "
-            f"{wanted[0]} x {wanted[1]} and {wanted[2]}: set data.size=[{rows},{columns}] and data.channels={channels}"
+            f"{wanted[0]} x {wanted[1]} and {wanted[2]}: to train on them, set data.size=[{rows},{columns}] and "
+            f"data.channels={channels}"
         )

@@ -106,7 +106,7 @@ class Pixels:
         if table.shape[1] not in (dimensions, dimensions + 1):
             raise DataError(
                 f"{path}: {table.shape[1]:,} columns, where images of {shape[0]} x {shape[1]} x {shape[2]} have "
-                f"{dimensions:,}, and one of labels or none: set data.size and data.channels"
+                f"{dimensions:,}, and one of labels or none: to train on them, set data.size and data.channels"
             )
         column = None if table.shape[1] == dimensions else _label_column(path, table, header)
         numbers = table.drop(columns=[] if column is None else [table.columns[column]])
@@ -179,8 +179,8 @@ def _images(where: str, found: np.ndarray, shape: Shape) -> UInt8[np.ndarray, "N
     if found.ndim in (3, 4):
         require_shape(Path(where), found.shape[1:], shape)
     raise DataError(
-        f"{where}: {' x '.join(map(str, found.shape))} values are no images of {rows} x {columns} x {channels}: set "
-        "data.size and data.channels"
+        f"{where}: {' x '.join(map(str, found.shape))} values are no images of {rows} x {columns} x {channels}: to "
+        "train on them, set data.size and data.channels"
     )
 
 
