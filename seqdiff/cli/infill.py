@@ -97,7 +97,10 @@ def command(
     if images.asked(context, image, fasta, text, "mask", "samples", "report", *(texts.SAMPLING - {"stride"})):
         for path in image:
             results.require_own("--report", report, output, path)
-        chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
+        chosen = options.sampler(
+            sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p,
+            before_model=particles is None,
+        )  # fmt: skip
         chosen = options.plain(chosen, particles)
         options.require_draws(chosen, "--samples", samples)
         loaded = options.load(model, device, guidance, unconditional, label)
@@ -110,7 +113,10 @@ def command(
     if texts.asked(context, fasta, text, "blanks", "samples", "report", *texts.SAMPLING):
         options.one_of("--blanks", blanks or "both", texts.MARKS)
         results.require_own("--report", report, output, text)
-        chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
+        chosen = options.sampler(
+            sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p,
+            before_model=particles is None,
+        )  # fmt: skip
         chosen = options.plain(chosen, particles)
         options.require_draws(chosen, "--samples", samples)
         loaded = options.load(model, device, guidance, unconditional, label)
@@ -157,7 +163,10 @@ def command(
     if task:
         chosen = design.particles(particles, sampler, settings, steps, temperature, top_p)
     else:
-        chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
+        chosen = options.sampler(
+            sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p,
+            before_model=not (exact_evidence or particles),
+        )  # fmt: skip
         chosen = options.exact(chosen, particles) if exact_evidence else options.plain(chosen, particles)
     options.require_draws(chosen, "--samples", samples)
     trusted = (TRUSTED_QUALITY if trusted_quality is None else trusted_quality) if soft_evidence else None

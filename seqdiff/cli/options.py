@@ -167,10 +167,19 @@ def difference(advance: Callable[[float], None], scale: float = 1) -> Callable[[
 
 
 def sampler(
-    kind: str | None, settings: list[str], *, steps: int | None = None, temperature: float = 1.0, top_p: float = 1.0
+    kind: str | None,
+    settings: list[str],
+    *,
+    steps: int | None = None,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    before_model: bool = False,
 ) -> "Sampler":
     """The sampler a command line asks for, by preset or kind; a setting that it does not have is a UsageError, never
-    ignored."""
+    ignored.
+
+    `before_model`: where no kind is given, settings that samplers of one process alone have wait for `of_process`.
+    """
     import pydantic
 
     from seqdiff.config import members
@@ -180,7 +189,7 @@ def sampler(
     kinds = members(SamplerConfig) | SAMPLERS
     starts = {name: preset.model_dump() for name, preset in PRESETS.items()}
     starts |= {name: {"kind": name} for name in kinds}
-    kind = kind or "ancestral"
+    named, kind = kind is not None, kind or "ancestral"
     one_of("--sampler", kind, tuple(starts))
     asked: dict[str, object] = {"temperature": temperature, "top_p": top_p} | (
         {} if steps is None else {"steps": steps}
@@ -191,6 +200,9 @@ def sampler(
             raise UsageError(f"--set {setting}: write it as NAME=VALUE")
         asked[name.strip()] = value.strip()
     chosen = kinds[starts[kind]["kind"]]
+    if before_model and not named:
+        own = {name for one in SAMPLERS.values() for name in one.model_fields} - set(chosen.model_fields)
+        asked = {name: value for name, value in asked.items() if name not in own}
     try:
         return chosen(**starts[kind] | asked)
     except pydantic.ValidationError as error:
@@ -207,8 +219,10 @@ def of_process(
     chosen: "Sampler", kind: str | None, model: "Model", settings: list[str], **standard: float | None
 ) -> "Sampler":
     """The chosen sampler; where none was, that of the process the model was trained by, with the same settings."""
+    if kind is not None:
+        return chosen
     own = model.sampler()
-    return chosen if kind is not None or own.of is None else sampler(own.kind, settings, **standard)
+    return sampler(chosen.kind if own.of is None else own.kind, settings, **standard)
 
 
 def plain(chosen: "Sampler", particles: int | None) -> "Sampler":

@@ -73,7 +73,10 @@ def command(
         chosen = design.particles(particles, sampler, settings, steps, temperature, top_p)
         task = task.for_samples(number, translate)
     else:
-        chosen = options.sampler(sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p)
+        chosen = options.sampler(
+            sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p,
+            before_model=particles is None,
+        )  # fmt: skip
         chosen = options.plain(chosen, particles)
         options.require_draws(chosen, "-n", number)
     loaded = options.load(model, device, guidance, unconditional, label)

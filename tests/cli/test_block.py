@@ -78,7 +78,8 @@ def test_it_is_sampled_beyond_its_context_too(files):
 
 def test_it_infills_by_particles_where_letters_after_a_gap_are_known(files):
     words = ("infill", "--model", files / "run", "--fasta", files / "reads.fa", "--report", files / "report.tsv")
-    filled = run(*words, "--sampler", "blocks", "--set", "particles=4", "--top-p", 0.9).stdout.splitlines()
+    filled = run(*words, "--set", "particles=4", "--top-p", 0.9).stdout.splitlines()
+    assert run(*words, "--sampler", "blocks", "--set", "particles=4", "--top-p", 0.9).stdout.splitlines() == filled
     assert filled[1].startswith("ACGTTGCA")
     assert filled[1].endswith("ACGT")
     assert filled[3][6] in "AG"
@@ -104,6 +105,9 @@ def test_what_it_cannot_do_is_refused(files):
     model = ("--model", files / "run", "--fasta", files / "reads.fa")
     assert "does not learn to fill masks from both sides" in fails("infill", *model, "--sampler", "exact")
     assert "does not learn to fill masks from both sides" in fails("score", *model, "--method", "pseudo")
+    assert "sampler blocks has no such setting" in fails("infill", *model, "--set", "grid=cosine")
+    assert "sampler ancestral has no such setting" in fails("infill", *model[2:], "--set", "particles=4")
+    assert "sampler ancestral has no such setting" in fails("sample", "--length", 9, "--set", "particles=4")
     assert "greater than or equal to 1" in fails("infill", *model, "--sampler", "blocks", "--set", "particles=0")
     wrong = fails("train", files / "tiny.yaml", "--out", files / "x", "--set", "denoiser.block_length=8")
     assert "has blocks of 4 letters" in wrong
