@@ -1,9 +1,10 @@
-"""Processes in continuous time whose bound is an integral over t, told the time: one draw of t a row.
+"""Processes whose bound is an integral over the time, in continuous time or in steps: one draw of t a row.
 
     bound = integral over t in (t1, t2) of E over z of sum_i f_i(x, z, t)   + ends
 
 f is the divergence of the model's rates of change from the true ones, given x (a path divergence, never negative);
-the ends are what the interval leaves out. A process says how z is drawn, what f is and what the ends are.
+the ends are what the interval leaves out. A process says how z is drawn, what f is, and what is left of a letter at t.
+In T steps f is T times the divergence of the step that t falls in, and the integral the sum over the steps.
 """
 
 import math
