@@ -112,7 +112,7 @@ def test_what_is_kept_of_the_letters_read_is_what_the_taps_look_at(kernel):
     network = moved(Convolution(**SMALL | {"kernel": kernel}, causal=True).build(4))
     reader = Reader(network, rows=2)
     for _ in range(30):
-        reader.read(torch.tensor([1, 3]))
+        reader.read(torch.tensor([[1], [3]]))
     kept = [memory.of_rows["inputs"].shape[1] for memory in reader.memories.values()]
     assert kept == [dilation * (kernel - 1) for dilation in (1, 2, 4)]
 
