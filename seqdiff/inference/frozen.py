@@ -33,7 +33,7 @@ class Frozen:
         clean: Int[Tensor, "B L"] | None = None,
         past: Past | None = None,
     ) -> Float[Tensor, "B L K"]:
-        """`clean` and `past` are what networks of blocks take (`denoisers.block_causal`); a past stays on the device."""
+        """`clean` and `past` are of networks of blocks (`denoisers.block_causal`); a past stays on the device."""
         told = {
             name: value.to(self.device) for name, value in (("labels", labels), ("clean", clean)) if value is not None
         }
