@@ -7,7 +7,7 @@ RUN := runs/demo
 # Twice the cores' worth of threads helps nobody: the suite runs one process a core, one thread each.
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo test bench pictures lint format clean
+.PHONY: help setup demo test bench compare pictures lint format clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: setup ## measure speed against named rivals; prints ratios
 	$(BIN)/python tests/benchmarks/bench_hyena.py
 	$(BIN)/python tests/benchmarks/bench_hyena.py convolution
 	$(BIN)/python tests/benchmarks/bench_reader.py
+
+compare: setup ## train the systems of the field on human DNA and put them in one table, into runs/compare (an hour)
+	$(BIN)/seqdiff compare dna --out runs/compare -o runs/compare/table
 
 pictures: setup ## draw the README's pictures again
 	$(BIN)/python docs/pictures.py
