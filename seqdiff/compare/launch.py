@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from seqdiff.errors import TrainingError
 from seqdiff.files import replacing
@@ -27,6 +27,7 @@ class Place:
     quiet: bool = False
 
 
+@runtime_checkable
 class Launch(Protocol):
     """Trains a recipe into a folder, from where it stands to its last step. Raises TrainingError."""
 
