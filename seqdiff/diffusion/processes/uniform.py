@@ -204,15 +204,16 @@ class Uniform(Path):
         size = logits.shape[-1]
         mu, z = left_out(logits, z, t, self.prediction).exp(), z.clamp(max=size - 1)
         letter = torch.zeros_like(mu).scatter(-1, tokens[..., None], 1.0)
-        keep = (1 - t)[:, None, None].to(mu.dtype)
         if self.steps is not None:
-            tiny = torch.finfo(mu.dtype).tiny
+            tiny, keep = torch.finfo(mu.dtype).tiny, (1 - t)[:, None, None].to(mu.dtype)
             after = (keep + 1 / self.steps).clamp(max=1)
             true, model = step_back(letter, z, keep, after), step_back(mu, z, keep, after).clamp(min=tiny)
             return self.steps * (torch.special.xlogy(true, true) - true * model.log()).sum(-1)
-        true, model = (_relative(each, z, keep) for each in (letter, mu))
+        # t as it is: 1 - (1 - t) is 0 before 1e-16, on a device of float32 before 3e-8, and f no number then.
+        t = t[:, None, None].to(mu.dtype).clamp(min=torch.finfo(mu.dtype).eps ** 2)
+        true, model = (_relative(each, z, t) for each in (letter, mu))
         entropy = model - true * model.log() + true * (true.log() - 1)
-        return entropy.scatter(-1, z[..., None], 0.0).sum(-1) / (size * keep[..., 0])
+        return entropy.scatter(-1, z[..., None], 0.0).sum(-1) / (size * (1 - t)[..., 0])
 
     def sampler(self) -> Bayes:
         return Bayes()
@@ -226,8 +227,8 @@ def left_out(
     wide = widest(logits.device)
     answer = precise(logits).to(wide)
     if prediction == "posterior":
-        keep, size = (1 - t)[:, None].to(wide), logits.shape[-1]
-        same, other = keep + (1 - keep) / size, (1 - keep) / size
+        size, t = logits.shape[-1], t[:, None].to(wide).clamp(min=torch.finfo(wide).eps ** 2)
+        same, other = 1 - t + t / size, t / size
         now = z.clamp(max=size - 1)[..., None]
         answer = answer.scatter_add(-1, now, (other / same).log().expand(z.shape)[..., None])
     return answer.log_softmax(-1)
@@ -247,9 +248,9 @@ def step_back(
     return drawn.scatter_add(-1, now, at_now + keep / after - keep) / (at_now + 1 - keep)
 
 
-def _relative(letter: Float[Tensor, "*N K"], z: Int[Tensor, "*N"], keep: Float[Tensor, "*M"]) -> Float[Tensor, "*N K"]:
-    """How probable each symbol is now, relative to the one that stands there, when `letter` says what it was."""
-    share = letter.shape[-1] * keep * letter + 1 - keep
+def _relative(letter: Float[Tensor, "*N K"], z: Int[Tensor, "*N"], t: Float[Tensor, "*M"]) -> Float[Tensor, "*N K"]:
+    """How probable each symbol is at t, relative to the one that stands there, when `letter` says what it was."""
+    share = letter.shape[-1] * (1 - t) * letter + t
     return share / share.gather(-1, z[..., None])
 
 
