@@ -111,7 +111,7 @@ def _estimate(value: dict[str, Any] | None, digits: int = 4, sign: bool = False)
     return "" if value is None else Estimate(**value).format(digits, sign)
 
 
-def _whole(value: float | None) -> str:
+def _whole(value: float | int | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
