@@ -28,6 +28,8 @@ _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error,
 )  # fmt: skip
 """What zip archives and the arrays in them may raise that are damaged, encrypted, or of another kind."""
+DARK = 64
+"""A largest value below this is taken for a sign that values were meant on another scale."""
 _ASIDE = re.compile(r"names?$|mean$", re.I)
 """Arrays that come along: names of files, the mean image of the downsampled ImageNet."""
 
@@ -37,6 +39,7 @@ class Archive:
 
     def __init__(self, files: list[Path], shape: Shape):
         self.files, self._shape = tuple(files), shape
+        self._largest: dict[str, int] = {}
 
     @cached_property
     def _parts(self) -> list[tuple[Path, str, str | None, int]]:
@@ -68,6 +71,7 @@ class Archive:
         for file, images, labels, split in self._parts:
             with _archive(file) as arrays:
                 values = _images(f"{file}, {images}", _array(file, arrays, images), self._shape)
+                self._largest[f"{file}, {images}"] = int(values.max(initial=0))
                 classes = None
                 if self._numbers is not None:
                     classes = np.searchsorted(self._numbers, _labels(file, labels, _array(file, arrays, labels)))
@@ -76,7 +80,7 @@ class Archive:
             yield Block(values, classes, split)
 
     def remarks(self) -> list[str]:
-        return []
+        return _dark(self._largest)
 
 
 class Pixels:
@@ -127,7 +131,7 @@ class Pixels:
         yield Block(*self._read[:2], UNSAID)
 
     def remarks(self) -> list[str]:
-        return []
+        return _dark({str(self.files[0]): int(self._read[0].max(initial=0))})
 
 
 def _label_column(path: Path, table, header: list[str] | None) -> int:
@@ -194,6 +198,20 @@ def _eight_bits(where: str, found: np.ndarray) -> UInt8[np.ndarray, "..."]:
     if not (np.isfinite(found).all() and (found == np.rint(found)).all() and 0 <= found.min() <= found.max() <= 255):
         raise DataError(f"{where}: pixel values that are not whole numbers from 0 to 255: scale them first (uint8)")
     return found.astype(np.uint8)
+
+
+def _dark(largest: dict[str, int]) -> list[str]:
+    """What is to be said of values that are nowhere near 255: 0 or 1, scikit-learn's digits of 0 to 16, and the like.
+
+    >>> _dark({"digits.npz": 16, "photographs.npz": 251})
+    ['digits.npz: no value above 16, where 255 is white: multiply them by 15 first, unless they are that dark']
+    """
+    return [
+        f"{where}: no value above {value}, where 255 is white: multiply them by {255 // value} first, unless they are "
+        "that dark"
+        for where, value in largest.items()
+        if 0 < value < DARK
+    ]
 
 
 def _labels(file: Path, name: str, found: np.ndarray) -> Integer[np.ndarray, "N"]:

@@ -224,3 +224,18 @@ def test_digits_come_with_scikit_learn():
     assert images.values.shape == (1797, 8, 8, 1)
     assert (images.depth, images.values.max()) == (17, 16)
     assert images.names == tuple("0123456789")
+
+
+@pytest.mark.parametrize("form", ["npz", "csv"])
+@pytest.mark.parametrize(("largest", "factor"), [(1, 255), (16, 15), (255, None)])
+def test_values_on_another_scale_are_remarked_on(tmp_path, caplog, form, largest, factor):
+    """Arrays of 0 to 1 or 0 to 16 would be almost black without a word."""
+    values = (np.arange(24 * 4 * 6).reshape(24, 4, 6) % (largest + 1)).astype(np.uint8)
+    path = tmp_path / f"images.{form}"
+    if form == "npz":
+        np.savez(path, images=values)
+    else:
+        np.savetxt(path, values.reshape(24, -1), fmt="%d", delimiter=",")
+    Images.open(path, SHAPE)
+    assert (f"no value above {largest}" in caplog.text) == (factor is not None)
+    assert factor is None or f"multiply them by {factor} " in caplog.text
