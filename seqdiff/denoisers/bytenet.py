@@ -1,6 +1,6 @@
 """ByteNet as CARP and EvoDiff have it: the blocks of `Convolution` between a narrow embedding and a head with bias."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +53,12 @@ class ByteNetDenoiser(Denoiser):
         initialise(self, settings.depth)
         # Eight numbers of .02 would drown in the bias that widens them: N(0, 1) and a zero for the mask, as published.
         self.embedding.reset_parameters()
+
+    def attach(self, *, learned: nn.Module | None = None, labels: int = 0, mask_logit: bool = False) -> Self:
+        super().attach(learned=learned, labels=labels, mask_logit=mask_logit)
+        if mask_logit:
+            self.head_bias = nn.Parameter(torch.zeros(self.symbols + 1))
+        return self
 
     def trunk(self, h: Float[Tensor, "B L W"], present: Bool[Tensor, "B L"], time: None) -> Float[Tensor, "B L D"]:
         inside = present.unsqueeze(-1).to(h.dtype)

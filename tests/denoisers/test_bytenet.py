@@ -37,3 +37,10 @@ def test_the_published_sizes(width, hidden, depth, published):
     with torch.device("meta"):
         network = ByteNet(width=width, hidden=hidden, depth=depth, max_dilation=128).build(20)
     assert sum(p.numel() for p in network.parameters()) == published - (31 - 22) * 8 - (31 - 20) * (width + 1)
+
+
+def test_the_mask_has_a_logit_with_its_bias_where_it_is_asked_for():
+    tokens = torch.tensor([[0, 20, 5]])
+    network = ByteNet(width=12, hidden=6, depth=2).build(20).attach(mask_logit=True)
+    assert network(tokens).shape == (1, 3, 21)
+    assert ByteNet(width=12, hidden=6, depth=2).build(20).attach()(tokens).shape == (1, 3, 20)
