@@ -167,6 +167,14 @@ class RunFolder:
             ) from error
         return provenance
 
+    def data_checksum(self) -> str | None:
+        """What the model was trained on, from its header alone; None without a model whose header says it."""
+        try:
+            with safe_open(self.weights_file, framework="pt") as file:
+                return json.loads((file.metadata() or {})["seqdiff"])["data_checksum"]
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            return None
+
     def write_tensors(self, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
         """Weights of something else than a model of sequences; its header says what."""
         _save(self.weights_file, tensors, metadata)

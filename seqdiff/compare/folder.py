@@ -67,8 +67,8 @@ class Folder:
     def keep_ending(self, run: RunFolder, **what: Any) -> None:
         self._write(f"{run.path.parent.name}/{run.path.name}.json", what)
 
-    def check(self, run: RunFolder, recipe: Recipe) -> None:
-        """Raises ConfigError for a run of another recipe."""
+    def check(self, run: RunFolder, recipe: Recipe, data_checksum: str) -> None:
+        """Raises ConfigError for a run of another recipe, or on other data."""
         if not run.recipe_file.is_file():
             return
         if differences := run.read_recipe().differences(recipe):
@@ -76,6 +76,11 @@ class Folder:
                 f"{run.path} was trained with other settings (its -> these):\n  " + "\n  ".join(differences)
                 + f"\nchoose another --out, or remove {run.path}"
             )  # fmt: skip
+        if run.data_checksum() not in (None, data_checksum):
+            raise ConfigError(
+                f"{run.path} was trained on other data or splits: what is held out now may be known to it; choose "
+                f"another --out, or remove {run.path}"
+            )
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name

@@ -90,7 +90,7 @@ def compare(
         _find_pace(course, system, device.type, place, begin=system in chosen)
     if train:
         for kind, system, seed in _turns(comparison, chosen, course):
-            folder.check(folder.run(kind, system.name, seed), course.recipe(kind, system, seed))
+            folder.check(folder.run(kind, system.name, seed), course.recipe(kind, system, seed), data.checksum)
         folder.write_comparison(comparison)
         for number, (kind, system, seed) in enumerate(turns := list(_turns(comparison, chosen, course)), 1):
             _run(course, kind, system, seed, place, launch, f"{number} of {len(turns)}")

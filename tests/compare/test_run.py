@@ -1,6 +1,7 @@
 """Comparisons from one end to the other: tiny, and trained in this process."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -280,6 +281,17 @@ def test_runs_of_other_settings_are_not_mixed_in(compare, load, launches, tmp_pa
     launches.names.clear()
     with pytest.raises(ConfigError, match=r"masked-1 was trained with other settings(.|\n)*training.steps: 12 -> 24"):
         compare(load(budget={"tokens": 2 * 8 * 32 * 12}))
+    assert launches.names == []
+
+
+def test_runs_on_data_that_have_changed_since_are_not_measured_on_the_new(compare, load, launches, values):
+    comparison = load()
+    compare(comparison)
+    fasta = Path(values["base"]["data"]["fasta"])
+    fasta.write_text(fasta.read_text().replace("TTGCA", "TTGCC"))
+    launches.names.clear()
+    with pytest.raises(ConfigError, match=r"masked-1 was trained on other data or splits: what is held out now may"):
+        compare(comparison)
     assert launches.names == []
 
 
