@@ -171,6 +171,8 @@ def command(
     options.require_draws(chosen, "--samples", samples)
     trusted = (TRUSTED_QUALITY if trusted_quality is None else trusted_quality) if soft_evidence else None
     loaded = options.load(model, device, guidance, unconditional, label)
+    needs = {"--exact-evidence": exact_evidence, "--insert": inserts}
+    options.require_filling(loaded, {"--gc": gc, "--forbid": forbid, "--translate": translate, **needs})
     if not (task or exact_evidence or particles):
         chosen = options.of_process(
             chosen, sampler, loaded, settings or [], steps=steps, temperature=temperature, top_p=top_p

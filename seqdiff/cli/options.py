@@ -220,6 +220,7 @@ def of_process(
 ) -> "Sampler":
     """The chosen sampler; where none was, that of the process the model was trained by, with the same settings."""
     if kind is not None:
+        require_filling(model, {f"--sampler {kind}": chosen.of is None})
         return chosen
     own = model.sampler()
     return sampler(chosen.kind if own.of is None else own.kind, settings, **standard)
@@ -231,10 +232,21 @@ def plain(chosen: "Sampler", particles: int | None) -> "Sampler":
         return chosen
     if "particles" not in type(chosen).model_fields:
         raise UsageError(
-            "--particles: it is for --exact-evidence, --gc, --forbid and --translate, and for --sampler forward and "
-            "ordered, of models that go in an order of their own"
+            "--particles: it is for --exact-evidence, --gc, --forbid and --translate, and for --sampler forward, "
+            "ordered and blocks, of models that go in an order of their own"
         )
     return chosen.model_copy(update={"particles": particles})
+
+
+def require_filling(model: "Model", given: dict[str, object]) -> None:
+    """UsageError for the first option that is given, where all need a model that fills masks and it does not."""
+    option = next((option for option, value in given.items() if value), None)
+    if option and not model.fills_masks:
+        raise UsageError(
+            f"{option}: {model.recipe.name} was trained by process {model.recipe.process.kind}, which does not "
+            f"learn to fill masks from both sides, as this needs: leave it out, and its own sampler "
+            f"{model.sampler().kind} is used"
+        )
 
 
 def exact(chosen: "Sampler", particles: int | None) -> "Sampler":

@@ -80,6 +80,7 @@ def command(
         chosen = options.plain(chosen, particles)
         options.require_draws(chosen, "-n", number)
     loaded = options.load(model, device, guidance, unconditional, label)
+    options.require_filling(loaded, {"--gc": gc, "--forbid": forbid, "--translate": translate})
     if task:
         task.require_dna(loaded.alphabet)
     elif particles is None:

@@ -112,9 +112,19 @@ def test_variants_are_scored_exactly_by_a_left_to_right_model_alone(files):
 
 def test_what_it_cannot_do_is_refused(files):
     model = ("--model", files / "mamba", "--fasta", files / "reads.fa")
-    assert "does not learn to fill masks from both sides" in fails("infill", *model, "--sampler", "exact")
     assert "does not learn to fill masks from both sides" in fails("score", *model, "--method", "pseudo")
     assert "--draws" in fails("score", *model, "--draws", 16)
+    for option in (
+        ("--sampler", "exact"),
+        ("--exact-evidence",),
+        ("--gc", "0.4-0.6"),
+        ("--forbid", "EcoRI"),
+        ("--insert", "a:3:0-2"),
+    ):
+        told = fails("infill", *model, *option)
+        assert f"error: {option[0]}" in told
+        assert "its own sampler forward" in told
+    assert "--gc: " in fails("sample", *model[:2], "--gc", "0.4-0.6")
     assert "greater than or equal to 1" in fails("infill", *model, "--sampler", "forward", "--set", "particles=0")
     assert "--sampler forward" in fails("infill", *model, "--particles", 4)
     assert "the sampler forward is of process autoregressive" in fails("sample", "--sampler", "forward")
