@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+from functools import partial
 
 import pytest
 import yaml
@@ -18,7 +19,7 @@ from seqdiff.compare.pace import Pace
 def quick(monkeypatch, tmp_path):
     """No trials, no processes, no drawing; everything in a folder of its own."""
     monkeypatch.setattr(pace, "measured", lambda recipe, data, device, processes: Pace(1024.0, 100, "cpu", 1))
-    monkeypatch.setattr(run.compare, "__kwdefaults__", run.compare.__kwdefaults__ | {"launch": launch.here})
+    monkeypatch.setattr(run, "compare", partial(run.compare, launch=launch.here))
     monkeypatch.setattr("seqdiff.report.compare.compare_figure", lambda path, summary: path.write_bytes(b"drawn"))
     monkeypatch.chdir(tmp_path)
 

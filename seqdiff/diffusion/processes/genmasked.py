@@ -52,7 +52,9 @@ class Powers(nn.Module):
         self.raw = nn.Parameter(torch.full((symbols,), initial).expm1().log())
 
     def forward(self) -> Float[Tensor, "K"]:
-        return F.softplus(self.raw).clamp(LOWEST, HIGHEST)
+        free = F.softplus(self.raw)
+        # Kept in between with the gradient of what is free: one that has gone too far still finds its way back.
+        return free + (free.clamp(LOWEST, HIGHEST) - free).detach()
 
 
 class Untilted:

@@ -456,3 +456,13 @@ def test_guidance_between_two_schedules_is_refused():
     for other in (Told(chain), untaught):
         with pytest.raises(UsageError, match="other schedules"):
             Steps()(Guided(one, other, 2.0), start, rng=Streams.of(0, [0]))
+
+
+def test_powers_that_went_too_far_stay_in_between_and_still_learn():
+    powers = Powers(3, 1.0)
+    with torch.no_grad():
+        powers.raw.copy_(torch.tensor([-9.0, 0.5, 30.0]))
+    values = powers()
+    assert values.tolist() == pytest.approx([0.05, float(torch.nn.functional.softplus(torch.tensor(0.5))), 20.0])
+    values.sum().backward()
+    assert (powers.raw.grad > 0).all()
