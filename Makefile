@@ -60,6 +60,8 @@ bench: setup ## measure speed against named rivals; prints ratios
 	$(BIN)/python tests/benchmarks/bench_hyena.py
 	$(BIN)/python tests/benchmarks/bench_hyena.py convolution
 	$(BIN)/python tests/benchmarks/bench_reader.py
+	$(BIN)/python tests/benchmarks/bench_processes.py step
+	$(BIN)/python tests/benchmarks/bench_processes.py samples
 
 compare: setup ## train the systems of the field on human DNA and put them in one table, into runs/compare (an hour)
 	$(BIN)/seqdiff compare dna --out runs/compare -o runs/compare/table

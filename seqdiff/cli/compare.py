@@ -32,7 +32,8 @@ def command(
         typer.Option(
             "-o",
             "--output",
-            help="The table as PREFIX.tsv, .md, .json and .png, or as one of these; default: OUT/NAME/table.",
+            help="The table as PREFIX.tsv, .md, .json and .png, or as one of these; - for TSV on stdout. Default: "
+            "OUT/NAME/table.",
         ),
     ] = None,
     only: Annotated[
@@ -112,11 +113,15 @@ def command(
 
 
 def _write(prefix: Path, summaries: list[dict[str, Any]]) -> None:
-    """The table in all its forms, or in the one that the name asks for."""
+    """The table in all its forms, or in the one that the name asks for; TSV to stdout for `-`."""
     from seqdiff.compare.table import markdown, tsv
     from seqdiff.data.output import Output
     from seqdiff.report.compare import compare_figure
 
+    if str(prefix) == "-":
+        with Output(prefix) as file:
+            file.write(tsv(summaries))
+        return
     form = prefix.suffix if prefix.suffix in FORMS else None
     prefix = prefix.with_suffix("") if form else prefix
     text = {

@@ -66,6 +66,14 @@ def test_tables_in_all_forms(comparison, tmp_path):
     assert not (tmp_path / "only.json").exists()
 
 
+def test_a_hyphen_is_stdout(comparison, tmp_path):
+    result = invoke(comparison(), "--only", "a", "-o", "-")
+    assert result.exit_code == 0, result.output
+    names = [row["name"] for row in csv.DictReader(result.stdout.splitlines(), delimiter="\t")]
+    assert names[:2] == ["a", "b"]
+    assert not list(tmp_path.glob("-*"))
+
+
 def test_by_default_the_table_is_beside_the_runs(comparison, tmp_path):
     assert invoke(comparison(), "--only", "a").exit_code == 0
     folder = tmp_path / "runs/compare/tiny"
