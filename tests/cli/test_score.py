@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from seqdiff import model as models
 from seqdiff.cli import app
+from seqdiff.data.fasta import Record
 from seqdiff.diffusion.likelihood import Chain, Elbo, Pseudo
 
 RECORDS = {"a": "ACGTTGCATGCATGACTAGCNTGCATCG", "none": "NNNN", "b": "ACG"}
@@ -58,7 +59,7 @@ def test_the_bound_with_its_interval(fasta, model):
     ]  # fmt: skip
     assert list(rows[1].values())[3:] == ["."] * 6
     expected = model.score_records(
-        (models.Record(name, name, text.encode()) for name, text in RECORDS.items()),
+        (Record(name, name, text.encode()) for name, text in RECORDS.items()),
         Elbo(strata=4, replicates=4), seed=3,
     )  # fmt: skip
     for row, result in zip(rows, expected, strict=True):

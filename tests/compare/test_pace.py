@@ -26,11 +26,11 @@ def test_measured_counts_letters_and_parameters(recipe, monkeypatch):
     ticks = iter(range(1000))
     monkeypatch.setattr(pace, "_clock", lambda device: next(ticks))
     data = recipe.data.open()
-    found = pace.measured(recipe, data, torch.device("cpu"), seconds=3)
+    found = pace.measured(recipe, data, torch.device("cpu"), seconds=3.0)
     assert found.letters_per_second == pytest.approx(8 * 32)
     assert found.parameters == sum(p.numel() for p in recipe.network().parameters())
     ticks = iter(range(1000))
-    assert pace.measured(recipe, data, torch.device("cpu"), 4, seconds=3).letters_per_second == pytest.approx(8 * 32)
+    assert pace.measured(recipe, data, torch.device("cpu"), 4, seconds=3.0).letters_per_second == pytest.approx(8 * 32)
 
 
 def test_processor_time_passes(recipe):
@@ -42,7 +42,7 @@ def test_micro_batches_are_counted_whole(recipe, monkeypatch):
     ticks = iter(range(1000))
     monkeypatch.setattr(pace, "_clock", lambda device: next(ticks))
     small = recipe.model_copy(update={"training": recipe.training.model_copy(update={"micro_batch_size": 3})})
-    assert pace.measured(small, small.data.open(), torch.device("cpu"), seconds=3).letters_per_second == 256
+    assert pace.measured(small, small.data.open(), torch.device("cpu"), seconds=3.0).letters_per_second == 256
 
 
 def test_what_goes_by_steps_keeps_its_share(recipe):

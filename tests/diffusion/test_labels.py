@@ -54,7 +54,7 @@ def test_rows_are_scored_given_their_labels_in_their_order():
 
     def ask(network, tokens, scored, streams):
         score = elbo(network, tokens, scored, streams, strata=2, replicates=2)
-        return score.nats, score.positions
+        return score.nats, score.positions.double()
 
     nats, positions = by_label(ask, Told(), tokens, tokens < 4, labels, rng)
     assert positions.tolist() == [5, 5, 5, 3]
@@ -69,11 +69,11 @@ def test_guidance_between_a_label_and_none_has_its_two_ends():
     """T18: at weight 0 the model that is not told, at 1 the one that is, past it further away."""
     x = torch.full((2, 3), 4)
     conditional, plain = Labelled(Told(), 1), Told()
-    assert torch.equal(Guided(conditional, plain, 0)(x), plain(x))
-    assert torch.equal(Guided(conditional, plain, 1)(x), conditional(x))
-    sharper = Guided(conditional, plain, 2)(x).softmax(-1)
+    assert torch.equal(Guided(conditional, plain, 0.0)(x), plain(x))
+    assert torch.equal(Guided(conditional, plain, 1.0)(x), conditional(x))
+    sharper = Guided(conditional, plain, 2.0)(x).softmax(-1)
     assert torch.allclose(sharper, (2 * LOGITS[1]).softmax(0).expand(2, 3, 4))
-    assert symbols(Guided(conditional, plain, 2), x) == 4
+    assert symbols(Guided(conditional, plain, 2.0), x) == 4
 
 
 def test_fresh_labels_change_nothing_and_trained_ones_their_own_rows():
