@@ -287,6 +287,7 @@ def test_equivariant_networks_answer_the_other_strand_with_the_other_strand(sett
 @pytest.mark.parametrize("settings", [group[0] for group in SMALL.values()], ids=list(SMALL))
 def test_the_compiler_sees_one_graph(settings, draw):
     network, tokens = trained(settings), tokens_of(draw)
+    torch.compiler.reset()  # the networks share a forward pass, which is compiled for so many of them and no more
     compiled = torch.compile(network, backend="eager", fullgraph=True)
     torch.testing.assert_close(run(compiled, tokens), run(network, tokens), rtol=1e-4, atol=1e-5)
 
