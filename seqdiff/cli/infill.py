@@ -1,7 +1,7 @@
 """seqdiff infill"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,10 @@ from seqdiff.cli import design, inputs, insert, options, results
 from seqdiff.cli import image as images
 from seqdiff.cli import text as texts
 from seqdiff.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqdiff.diffusion.samplers import Sampler
+    from seqdiff.model import Model
 
 
 def command(
@@ -94,36 +98,28 @@ def command(
     Example: seqdiff infill --fasta gaps.fa --samples 3 -o filled.fa
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
-    if images.asked(context, image, fasta, text, "mask", "samples", "report", *(texts.SAMPLING - {"stride"})):
-        for path in image:
-            results.require_own("--report", report, output, path)
-        chosen = options.sampler(
-            sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p,
-            before_model=particles is None,
-        )  # fmt: skip
+
+    def ready() -> tuple["Sampler", "Model"]:
+        """What fills texts and images, of which no evidence is known."""
+        standard = {"steps": steps, "temperature": temperature, "top_p": top_p}
+        chosen = options.sampler(sampler, settings or [], before_model=particles is None, **standard)
         chosen = options.plain(chosen, particles)
         options.require_draws(chosen, "--samples", samples)
         loaded = options.load(model, device, guidance, unconditional, label)
         if particles is None:
-            chosen = options.of_process(
-                chosen, sampler, loaded, settings or [], steps=steps, temperature=temperature, top_p=top_p
-            )
+            chosen = options.of_process(chosen, sampler, loaded, settings or [], **standard)
+        return chosen, loaded
+
+    if images.asked(context, image, fasta, text, "mask", "samples", "report", *(texts.SAMPLING - {"stride"})):
+        for path in image:
+            results.require_own("--report", report, output, path)
+        chosen, loaded = ready()
         images.infill(loaded, image, mask, output, chosen, samples=samples, report=report, seed=seed, quiet=quiet)
         return
     if texts.asked(context, fasta, text, "blanks", "samples", "report", *texts.SAMPLING):
         options.one_of("--blanks", blanks or "both", texts.MARKS)
         results.require_own("--report", report, output, text)
-        chosen = options.sampler(
-            sampler, settings or [], steps=steps, temperature=temperature, top_p=top_p,
-            before_model=particles is None,
-        )  # fmt: skip
-        chosen = options.plain(chosen, particles)
-        options.require_draws(chosen, "--samples", samples)
-        loaded = options.load(model, device, guidance, unconditional, label)
-        if particles is None:
-            chosen = options.of_process(
-                chosen, sampler, loaded, settings or [], steps=steps, temperature=temperature, top_p=top_p
-            )
+        chosen, loaded = ready()
         texts.infill(
             loaded, text, output, blanks, chosen, samples=samples, stride=stride, report=report, seed=seed, quiet=quiet
         )
