@@ -5,10 +5,15 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was():
-    """A command that ran in this process has set up logging for itself: put it back for the next test."""
-    logger = logging.getLogger("seqdiff")
-    before = logger.handlers[:], logger.propagate, logger.level, logger.disabled
+    """A command that ran in this process, in a test or a fixture of many, has set up logging for itself: every test
+    finds it as it is without commands."""
+    _plain()
     yield
-    logger.handlers[:], logger.propagate = before[0], before[1]
-    logger.setLevel(before[2])
-    logger.disabled = before[3]  # import-linter disables all loggers that are there
+    _plain()
+
+
+def _plain():
+    logger = logging.getLogger("seqdiff")
+    logger.handlers[:] = []
+    logger.propagate, logger.disabled = True, False  # import-linter disables all loggers that are there
+    logger.setLevel(logging.NOTSET)
