@@ -21,6 +21,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.pipelines: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,pipelines]'
+	@touch $@
+
 demo: setup ## train, evaluate, infill and score on the embedded human sequence, into runs/demo
 	$(BIN)/seqdiff train demo --out $(RUN) --resume
 	$(BIN)/seqdiff evaluate $(RUN) -o $(RUN)/evaluation.json --figures $(RUN)/figures
@@ -30,7 +34,7 @@ demo: setup ## train, evaluate, infill and score on the embedded human sequence,
 	@echo; grep -v '^#' $(RUN)/scores.tsv | column -t 2>/dev/null || cat $(RUN)/scores.tsv
 	@echo; echo "Everything is in $(RUN): model.safetensors, evaluation.json, figures/, filled.fa, scores.tsv, variants.vcf.gz"
 
-test: setup ## run the test suite
+test: setup $(VENV)/.pipelines ## run the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 bench: setup ## measure speed against named rivals; prints ratios
