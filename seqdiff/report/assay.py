@@ -1,23 +1,22 @@
 """The figure of an assay: measured fitness against score, and how well each scorer ranks the mutants."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from seqdiff.report.style import FLOOR, GREEN, GREY, MODEL, RIVAL, figure, key_above
+from seqdiff.report.style import FLOOR, GREEN, GREY, MODEL, RIVAL, Target, figure, key_above
 
 NAMES = {"spearman": "Spearman", "auc": "AUC", "mcc": "MCC", "ndcg": "NDCG@10%", "top_recall": "top recall"}
 CHANCE = {"spearman": 0.0, "auc": 0.5, "mcc": 0.0}
 COLOURS = (MODEL, RIVAL, GREEN)
 
 
-def assay_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
+def assay_figure(target: Target, summary: Mapping[str, Any]) -> None:
     """Mutants as points on the left; on the right the five numbers of each scorer, with 95 % intervals."""
     judged = summary["classes"][0]
-    with figure(path, 10.4, 4.4) as drawn:
+    with figure(target, 10.4, 4.4) as drawn:
         left, right = drawn.subplots(1, 2, width_ratios=(1, 1.25))
         _points(left, np.array(summary["points"]).reshape(-1, 2), summary["score"])
         left.set_ylabel(summary["settings"]["score_column"])

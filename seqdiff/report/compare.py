@@ -1,18 +1,17 @@
 """Systems side by side: what a held-out letter costs, and how each came there."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from seqdiff.report.style import BLUE, FLOOR, GREEN, GREY, INK, ORANGE, PURPLE, VERMILION, errors, figure
+from seqdiff.report.style import BLUE, FLOOR, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, Target, errors, figure
 
-COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, "#56B4E9", INK, "#8c6d31", "#b8a500", GREY)
+COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, INK, "#8c6d31", "#b8a500", GREY)
 
 
-def compare_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
+def compare_figure(target: Target, summary: Mapping[str, Any]) -> None:
     """For each budget a line of four: bits a letter of every system and of Markov chains (full marks are exact, open
     ones bounds), what each costs more than the reference on the same windows, and the validations against letters read
     and against minutes of computing. Bars are two standard errors to either side."""
@@ -23,7 +22,7 @@ def compare_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
         for number, row in enumerate(row for row in halves[0]["rows"] if "letters" in row or row["state"] != "measured")
     }
     most = max(len(half["rows"]) for half in halves)
-    with figure(path, 16, (1.9 + 0.27 * max(6, most)) * len(halves)) as drawn:
+    with figure(target, 16, (1.9 + 0.27 * max(6, most)) * len(halves)) as drawn:
         grid = drawn.subplots(len(halves), 4, squeeze=False, width_ratios=(1.2, 1, 1, 1))
         for half, (dots, apart, by_letters, by_time) in zip(halves, grid, strict=True):
             shown = [row for row in half["rows"] if "bits" in row]

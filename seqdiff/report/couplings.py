@@ -1,22 +1,21 @@
 """The figure of a family's couplings: which residues depend on each other most, as a map of contacts."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seqdiff.report.style import BLUE, GREY, figure
+from seqdiff.report.style import BLUE, GREY, Target, figure
 
 
-def couplings_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
+def couplings_figure(target: Target, summary: Mapping[str, Any]) -> None:
     """A dot a pair, on both sides of the diagonal, the larger and darker the stronger."""
     pairs = summary["pairs"]
     first, second = (np.array([pair[side] for pair in pairs]) for side in ("i", "j"))
     score = np.array([pair["score"] for pair in pairs])
     share = (score - score.min()) / max(np.ptp(score), 1e-12)
     low, high = summary["first"] - 1, summary["first"] + summary["columns"]
-    with figure(path, 6.4, 6.4) as drawn:
+    with figure(target, 6.4, 6.4) as drawn:
         axes = drawn.subplots()
         axes.plot([low, high], [low, high], color=GREY, linewidth=0.8)
         for x, y in ((first, second), (second, first)):

@@ -5,7 +5,6 @@ Bars are two standard errors to either side.
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,16 @@ from seqdiff.report.assay import assay_figure
 from seqdiff.report.couplings import couplings_figure
 from seqdiff.report.probe import probe_figure
 from seqdiff.report.samplers import samplers_figure
-from seqdiff.report.style import FLOOR, GREEN, GREY, INK, MODEL, PALE, RIVAL, errors, figure, key_above
+from seqdiff.report.style import FLOOR, GREEN, GREY, INK, MODEL, PALE, RIVAL, Target, errors, figure, key_above
 
 Summary = Mapping[str, Any]
 
 
-def likelihood_figure(path: str | Path, summary: Summary) -> None:
+def likelihood_figure(target: Target, summary: Summary) -> None:
     """Bits a base of the model beside those of Markov chains by order."""
     unit, model, markov = summary["unit"], summary["model"], summary["markov"]
     orders = [m["order"] for m in markov]
-    with figure(path, 7.2, 4.0) as drawn:
+    with figure(target, 7.2, 4.0) as drawn:
         axes = drawn.subplots()
         spread = 2 * (model["se"] or 0.0)
         axes.axhspan(model["bits"] - spread, model["bits"] + spread, color=MODEL, alpha=0.14, linewidth=0)
@@ -57,14 +56,14 @@ def likelihood_figure(path: str | Path, summary: Summary) -> None:
         key_above(axes)
 
 
-def recovery_figure(path: str | Path, summary: Summary) -> None:
+def recovery_figure(target: Target, summary: Summary) -> None:
     """Letters named right, and the probability they were given, against the length of the gap."""
     unit, gaps = summary["unit"], summary["gaps"]
     lengths = [gap["length"] for gap in gaps]
     who = (("model", "this model", MODEL, "o"), ("markov", "Markov chain, both flanks", RIVAL, "s"),
            ("most_frequent", f"most frequent {unit}", FLOOR, None))  # fmt: skip
     what = (("accuracy", f"{unit}s named right"), ("log2_probability", f"log2 probability of the true {unit}"))
-    with figure(path, 9.6, 4.0) as drawn:
+    with figure(target, 9.6, 4.0) as drawn:
         for axes, (value, label) in zip(drawn.subplots(1, 2), what, strict=True):
             for number, (name, says, colour, marker) in enumerate(who):
                 of = [gap[name][value] for gap in gaps]
@@ -86,11 +85,11 @@ def recovery_figure(path: str | Path, summary: Summary) -> None:
         drawn.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=1.8)
 
 
-def calibration_figure(path: str | Path, summary: Summary) -> None:
+def calibration_figure(target: Target, summary: Summary) -> None:
     """What the model says against how often it is right, over how often it says so."""
     bins = summary["reliability"]
     said = [b["forecast"] for b in bins]
-    with figure(path, 5.2, 6.2) as drawn:
+    with figure(target, 5.2, 6.2) as drawn:
         axes, below = drawn.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect")
         axes.errorbar(
@@ -115,13 +114,13 @@ def calibration_figure(path: str | Path, summary: Summary) -> None:
         below.set_xlabel(f"probability given to a {summary['unit']}")
 
 
-def variants_figure(path: str | Path, summary: Summary) -> None:
+def variants_figure(target: Target, summary: Summary) -> None:
     """How well classes of variants are told apart, by the model and by the Markov chain, with 95 % intervals."""
     judged = [row for row in summary["classes"] if row["judged"]]
     names = [f"{row['class']}\n{row['positives']:,} of {row['positives'] + row['negatives']:,}" for row in judged]
     places = np.arange(len(judged))[::-1]
     order = summary["markov_order"]
-    with figure(path, 9.6, 1.5 + 0.55 * max(2, len(judged))) as drawn:
+    with figure(target, 9.6, 1.5 + 0.55 * max(2, len(judged))) as drawn:
         left, right = drawn.subplots(1, 2, sharey=True)
         for axes, area, title in ((left, "auroc", "AUROC"), (right, "auprc", "AUPRC")):
             for number, (who, says, colour, marker) in enumerate(
@@ -147,7 +146,7 @@ def variants_figure(path: str | Path, summary: Summary) -> None:
         drawn.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=1.8)
 
 
-def training_figure(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def training_figure(target: Target, rows: Sequence[Mapping[str, Any]]) -> None:
     """The training curve, from the lines of metrics.jsonl: bits a symbol in training and validation, and the rate.
 
     The axis says so where the loss was that of masked language modelling, which is no bound.
@@ -158,7 +157,7 @@ def training_figure(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None
     bits = [row[key] / math.log(2) for row in rows if key in row]
     valid = [row for row in rows if f"valid_{key}" in row]
     rates = [row.get("learning_rate") for row in rows if key in row]
-    with figure(path, 7.2, 4.8) as drawn:
+    with figure(target, 7.2, 4.8) as drawn:
         axes, below = drawn.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         axes.plot(steps, bits, color=PALE, linewidth=1, label="training, a batch")
         axes.plot(steps, _smooth(bits), color=GREY, linewidth=1.6, label="training, smoothed")
@@ -206,6 +205,6 @@ FIGURES = {
 """By question."""
 
 
-def draw(path: str | Path, question: str, summary: Summary) -> None:
+def draw(target: Target, question: str, summary: Summary) -> None:
     """The figure of an evaluation's answer."""
-    FIGURES[question](path, summary)
+    FIGURES[question](target, summary)

@@ -1,7 +1,5 @@
 """The heat map of a saturated span: what every substitution at every position costs."""
 
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 from jaxtyping import Float
@@ -10,7 +8,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import CenteredNorm
 
 from seqdiff.errors import UsageError
-from seqdiff.report.style import GREY, INK, PALE, figure
+from seqdiff.report.style import DOT, GREY, PALE, Target, figure
 
 SHORTEST_ROW, LONGEST_ROW = 20, 80
 """Positions in a row."""
@@ -23,7 +21,7 @@ OUTLIERS = 0.005
 
 
 def heatmap_figure(
-    path: str | Path,
+    target: Target,
     contig: str,
     start: int,
     reference: str,
@@ -50,7 +48,7 @@ def heatmap_figure(
     columns = max(-(-length // rows), SHORTEST_ROW)
     norm, beyond = _scale(llr)
     width, height = CELL * columns + 1.4, rows * (CELL * letters + 0.62) + (0.45 if title else 0.15)
-    with figure(path, width, height) as drawn:
+    with figure(target, width, height) as drawn:
         rows_of_axes = drawn.subplots(rows, 1, squeeze=False)[:, 0]
         for row, axes in enumerate(rows_of_axes):
             part = slice(row * columns, (row + 1) * columns)
@@ -84,7 +82,7 @@ def _strip(axes: Axes, llr: Float[np.ndarray, "L K"], reference: str, symbols: s
     mesh = axes.pcolormesh(*edges, values, cmap=colours, norm=norm, edgecolors="white", linewidth=0.4)
     known = [(place, symbols.index(letter)) for place, letter in enumerate(reference) if letter in symbols]
     if known:
-        axes.scatter(*zip(*known, strict=True), s=7, color=INK, linewidths=0, zorder=3)
+        axes.scatter(*zip(*known, strict=True), s=7, color=DOT, linewidths=0, zorder=3)
     for place, letter in enumerate(reference):
         axes.text(place, -0.62, letter, ha="center", va="bottom", fontsize=7, color=GREY)
     return mesh

@@ -1,13 +1,12 @@
 """How probable each length of an insert is."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from seqdiff.report.style import BLUE, ORANGE, figure
+from seqdiff.report.style import BLUE, ORANGE, Target, figure
 
 
 class Lengths(NamedTuple):
@@ -19,9 +18,9 @@ class Lengths(NamedTuple):
     truth: int
 
 
-def lengths_figure(path: str | Path, panels: Sequence[Lengths]) -> None:
+def lengths_figure(target: Target, panels: Sequence[Lengths]) -> None:
     """Bars of the posterior of each length, panels beside each other; what was cut out is in another colour."""
-    with figure(path, 4.6 * len(panels), 2.9) as drawn:
+    with figure(target, 4.6 * len(panels), 2.9) as drawn:
         for axes, panel in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             colours = [ORANGE if length == panel.truth else BLUE for length in panel.lengths]
             axes.bar(panel.lengths, panel.posterior, width=0.8, color=colours)

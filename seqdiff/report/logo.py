@@ -5,7 +5,6 @@ Letters are stacked and stretched as in Schneider and Stephens 1990 (Nucleic Aci
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from seqdiff.report.style import GREY, INK, figure, letter_colours
+from seqdiff.report.style import GREY, INK, Target, figure, letter_colours
 
 LONGEST_ROW = 72
 """Letters in a row."""
@@ -24,7 +23,7 @@ THINNEST = 0.004
 
 
 def logo_figure(
-    path: str | Path, gaps: Sequence[Mapping[str, Any]], title: str | None = None, *, bits: bool = False
+    target: Target, gaps: Sequence[Mapping[str, Any]], title: str | None = None, *, bits: bool = False
 ) -> None:
     """Draw gaps one below the other.
 
@@ -41,7 +40,7 @@ def logo_figure(
     panels = [(gap, row) for gap in gaps for row in _rows(gap)]
     columns = max(len(row) for _, row in panels)
     heights = [2.1 + 0.25 * ("truth" in gap) + 0.3 * ("title" in gap and row.start == 0) for gap, row in panels]
-    with figure(path, max(6.0, 0.19 * columns + 1.1), sum(heights) + (0.5 if title else 0.2)) as drawn:
+    with figure(target, max(6.0, 0.19 * columns + 1.1), sum(heights) + (0.5 if title else 0.2)) as drawn:
         drawn.get_layout_engine().set(h_pad=0.08)
         rows_of_axes = drawn.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axes, (gap, row) in zip(rows_of_axes, panels, strict=True):

@@ -1,21 +1,20 @@
 """The figure of a linear probe: each measure of the embeddings beside that of k-mer counts, with its interval."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seqdiff.report.style import MODEL, RIVAL, figure, key_above
+from seqdiff.report.style import MODEL, RIVAL, Target, figure, key_above
 
 SHOWN = {"accuracy": "accuracy", "mcc": "MCC", "f1": "F1", "auroc": "AUROC"}
 
 
-def probe_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
+def probe_figure(target: Target, summary: Mapping[str, Any]) -> None:
     """A column a measure; lines are 95 % intervals."""
     results, k = summary["results"], summary["chosen"]["k-mers"]["k"]
     names = list(results["embeddings"])
-    with figure(path, 1.9 + 1.35 * len(names), 4.0) as drawn:
+    with figure(target, 1.9 + 1.35 * len(names), 4.0) as drawn:
         axes = drawn.subplots()
         rivals = (("embeddings", "embeddings", MODEL, "o"), ("k-mers", f"counts of {k}-mers", RIVAL, "s"))
         for side, (who, says, colour, marker) in enumerate(rivals):

@@ -1,15 +1,13 @@
 """Quality of samplers over the network calls that they take."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from seqdiff.report.style import BLUE, FLOOR, GREEN, GREY, INK, ORANGE, PURPLE, VERMILION, errors, figure
+from seqdiff.report.style import BLUE, FLOOR, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, Target, errors, figure
 
-SKY = "#56B4E9"
 LOOKS = {
     "exact": (INK, "D"),
     "ancestral": (BLUE, "o"),
@@ -35,7 +33,7 @@ class Panel(NamedTuple):
     limits: tuple[float, float] | None = None
 
 
-def samplers_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
+def samplers_figure(target: Target, summary: Mapping[str, Any]) -> None:
     """What samplers give for their network calls: letters recovered, bits, distance of words to held-out ones. Bars are
     two standard errors to either side.
     """
@@ -46,7 +44,7 @@ def samplers_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
         ("distance", f"distance of {word}-mers"),
     )
     looks = [(colour, marker) for marker in "osD^vPX" for colour in (BLUE, ORANGE, GREEN, VERMILION, PURPLE, INK)]
-    with figure(path, 11.5, 4.2) as drawn:
+    with figure(target, 11.5, 4.2) as drawn:
         for axes, (value, title) in zip(drawn.subplots(1, 3), what, strict=True):
             if value != "recovered":
                 height = summary["true"][value]["value"]
@@ -62,11 +60,11 @@ def samplers_figure(path: str | Path, summary: Mapping[str, Any]) -> None:
         drawn.legend(handles, labels, loc="outside right upper", handlelength=1.4)
 
 
-def curves_figure(path: str | Path, panels: Sequence[Panel], marked: Mapping[str, tuple[str, str]]) -> None:
+def curves_figure(target: Target, panels: Sequence[Panel], marked: Mapping[str, tuple[str, str]]) -> None:
     """Each family of samplers as a curve of quality over calls, panels beside each other; `marked` names some settings,
     (family, setting) by what stands at them. Bars are one standard error to either side.
     """
-    with figure(path, 10.4, 4.9) as drawn:
+    with figure(target, 10.4, 4.9) as drawn:
         places = drawn.subplots(1, len(panels))
         for axes, panel in zip(places, panels, strict=True):
             for family, (colour, marker) in LOOKS.items():

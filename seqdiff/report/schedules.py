@@ -1,7 +1,6 @@
 """Schedules that a process has learned, one of each symbol: alpha_v(t) = 1 - t^(w_v), and how w_v came to be."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -9,13 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from seqdiff.report.style import FLOOR, NUCLEOTIDES, figure
+from seqdiff.report.style import FLOOR, NUCLEOTIDES, Target, figure
 
 NAMED = 32
 """Symbols that are named beside their lines; of more the outermost."""
 
 
-def schedules_figure(path: str | Path, powers: Mapping[str, float], rows: Sequence[Mapping[str, Any]]) -> None:
+def schedules_figure(target: Target, powers: Mapping[str, float], rows: Sequence[Mapping[str, Any]]) -> None:
     """The share of each symbol that is visible at a time, by its power, and the powers over the steps of training,
     from the lines of metrics.jsonl; without any of these, the powers as they are.
     """
@@ -26,7 +25,7 @@ def schedules_figure(path: str | Path, powers: Mapping[str, float], rows: Sequen
     if set(powers) <= set(NUCLEOTIDES):
         colours = {symbol: NUCLEOTIDES[symbol] for symbol in powers}
     t = np.linspace(0, 1, 201)
-    with figure(path, 10.4, 4.4) as drawn:
+    with figure(target, 10.4, 4.4) as drawn:
         left, right = drawn.subplots(1, 2)
         for symbol in ranked:
             left.plot(t, 1 - t ** powers[symbol], color=colours[symbol], linewidth=1.3)

@@ -1,5 +1,6 @@
-"""How figures look, and how they reach the disk: whole, or not at all."""
+"""How figures look, and where they go: to disk, whole or not at all, or into a page as SVG."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,10 @@ BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 INK, GREY, PALE = "#1f2328", "#6e7781", "#d0d7de"
 MODEL, RIVAL, FLOOR = BLUE, VERMILION, GREY
 
-PURPLE = "#CC79A7"
+PURPLE, SKY = "#CC79A7", "#56B4E9"
+PAPER = "#ffffff"
+DOT = "#101418"
+"""Marks on a coloured ground, which stay dark where the page around them is."""
 NUCLEOTIDES = {"A": GREEN, "C": BLUE, "G": ORANGE, "T": VERMILION, "U": VERMILION}
 """As sequence browsers and logos have them: A green, C blue, G yellow, T red."""
 RESIDUES = {
@@ -48,13 +52,28 @@ LOOK = {
     "ytick.labelcolor": INK,
     "legend.frameon": False,
     "lines.linewidth": 1.8,
-    "figure.facecolor": "white",
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "seqdiff",
 }
 
 
+class Drawing:
+    """A figure kept as SVG, to stand in a page: every `*_figure` takes one in place of a path."""
+
+    def __init__(self) -> None:
+        self.svg = ""
+        """The text of the picture, once it is drawn."""
+
+
+Target = str | Path | Drawing
+"""Where a figure goes: a PNG of this name, or a page."""
+
+
 @contextmanager
-def figure(path: str | Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of this many inches to draw on; on leaving it is written to `path` as PNG, 160 dots an inch.
+def figure(target: Target, width: float, height: float) -> Iterator[Figure]:
+    """A figure of this many inches to draw on; on leaving it is written to `target`: PNG of 160 dots an inch, or SVG.
 
     Needs no display and touches no global state of matplotlib. The same numbers give the same bytes. Raises DataError
     if the file cannot be written.
@@ -62,7 +81,12 @@ def figure(path: str | Path, width: float, height: float) -> Iterator[Figure]:
     with matplotlib.rc_context(LOOK):
         drawn = Figure(figsize=(width, height), layout="constrained")
         yield drawn
-        with replacing(path) as temporary:
+        if isinstance(target, Drawing):
+            text = io.StringIO()
+            drawn.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+            target.svg = text.getvalue()
+            return
+        with replacing(target) as temporary:
             drawn.savefig(temporary, format="png", dpi=160, metadata={"Software": None})
 
 
