@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from seqdiff.alphabet import PROTEIN
-from seqdiff.data.fasta import check_letters, read_records
+from seqdiff.data.fasta import Record, check_letters, read_records
 from seqdiff.data.mutations import DOUBTS, Mutant, Protein, Reason, Residue, fitting, of_sequence, parsed
 from seqdiff.data.source import name_of
 from seqdiff.data.table import Table, read_table
@@ -52,25 +52,29 @@ def read_protein(path: str | Path, *, record: str | None = None, first: int = 1)
     if record is not None and names.count(record) != 1:
         found = "no record" if record not in names else f"{names.count(record)} records"
         raise DataError(f"{name_of(path)} has {found} {record!r}; it has {_some(names)}")
-    chosen = records[0] if record is None else records[names.index(record)]
-    sequence = chosen.sequence.upper().removesuffix(b"*")
-    check_letters(type(chosen)(chosen.name, chosen.header, sequence), PROTEIN, name_of(path))
+    return protein_of(records[0] if record is None else records[names.index(record)], name_of(path), first=first)
+
+
+def protein_of(record: Record, source: str, *, first: int = 1) -> Protein:
+    """A record as a wild type. Raises DataError: letters that are no residues, none at all, DNA."""
+    sequence = record.sequence.upper().removesuffix(b"*")
+    check_letters(Record(record.name, record.header, sequence), PROTEIN, source)
     if not sequence:
-        raise DataError(f"{name_of(path)}: the record {chosen.name!r} has no residues")
+        raise DataError(f"{source}: the record {record.name!r} has no residues")
     if len(sequence) >= 20 and set(sequence) <= set(b"ACGTN"):
-        raise DataError(f"{name_of(path)}: {chosen.name!r} is DNA by its letters; mutations are of a protein")
-    return Protein(chosen.name, sequence.decode(), first)
+        raise DataError(f"{source}: {record.name!r} is DNA by its letters; mutations are of a protein")
+    return Protein(record.name, sequence.decode(), first)
 
 
 def read_mutants(
-    path: str | Path,
+    path: str | Path | Table,
     protein: Protein,
     *,
     column: str | None = None,
     check_ref: CheckRef = "error",
     likely_first: int | None = None,
 ) -> MutantTable:
-    """The mutants of a table, from the column `mutant` or the one named, or from `mutated_sequence`.
+    """The mutants of a table (or of one in a file), from its column `mutant` or the one named, or `mutated_sequence`.
 
     Where there are both, the sequences stand in for mutations that are not given, and otherwise must be what these
     make. `check_ref` says what is done with mutants that do not fit the wild type: an error for all of them, no score,
@@ -78,7 +82,7 @@ def read_mutants(
 
     Raises DataError: no such column, nothing that can be read as a mutant, mutants that do not fit.
     """
-    table = read_table(path)
+    table = path if isinstance(path, Table) else read_table(path)
     if column is None and not (MUTATIONS in table or SEQUENCE in table):
         columns = ", ".join(map(repr, table.columns))
         raise DataError(

@@ -126,7 +126,7 @@ class Vcf:
             found = len(columns) + columns[8].count(b"\t") if len(columns) > 8 else len(columns)
             if found != width:
                 raise DataError(f"{self.name}, line {number:,}: {_wrong_width(line, found, width)}")
-            self._check(number, columns)
+            check_columns(columns, f"{self.name}, line {number:,}")
             yield VcfRecord(number, columns)
 
     def _read_header(self) -> None:
@@ -154,23 +154,24 @@ class Vcf:
         what = "its header breaks off before the #CHROM line: is it cut short?" if self.meta else "is empty"
         raise DataError(f"{self.name}{':' if self.meta else ''} {what}")
 
-    def _check(self, number: int, columns: list[bytes]) -> None:
-        contig, position, _, ref, alternates = columns[:5]
-        where = f"{self.name}, line {number:,}"
-        if not contig or b" " in contig:
-            raise DataError(f"{where}: CHROM {shown(contig)} is no name of a contig")
-        if not position.isdigit() or len(position) > 18:
-            raise DataError(f"{where}: POS {shown(position)} is no whole number of 0 or more")
-        if not _LETTERS.fullmatch(ref):
-            raise DataError(f"{where}: REF {shown(ref)} is no allele: letters alone")
-        for allele in alternates.split(b","):
-            if not _ALTERNATE.fullmatch(allele) or (allele == b"." and alternates != b"."):
-                raise DataError(
-                    f"{where}: ALT {shown(alternates)}: {shown(allele)} is no allele: letters, *, <SYMBOL>, "
-                    "a breakend, or . alone"
-                )
-        if not columns[7]:
-            raise DataError(f"{where}: INFO is empty: write . where there is none")
+
+def check_columns(columns: Sequence[bytes], where: str) -> None:
+    """Raises DataError for a record whose contig, POS, alleles or INFO are none."""
+    contig, position, _, ref, alternates = columns[:5]
+    if not contig or b" " in contig:
+        raise DataError(f"{where}: CHROM {shown(contig)} is no name of a contig")
+    if not position.isdigit() or len(position) > 18:
+        raise DataError(f"{where}: POS {shown(position)} is no whole number of 0 or more")
+    if not _LETTERS.fullmatch(ref):
+        raise DataError(f"{where}: REF {shown(ref)} is no allele: letters alone")
+    for allele in alternates.split(b","):
+        if not _ALTERNATE.fullmatch(allele) or (allele == b"." and alternates != b"."):
+            raise DataError(
+                f"{where}: ALT {shown(alternates)}: {shown(allele)} is no allele: letters, *, <SYMBOL>, "
+                "a breakend, or . alone"
+            )
+    if not columns[7]:
+        raise DataError(f"{where}: INFO is empty: write . where there is none")
 
 
 def header(meta: Sequence[bytes], columns: Sequence[bytes], fields: Sequence[tuple[str, str, str, str]] = ()) -> bytes:
