@@ -6,18 +6,32 @@
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from seqdiff.alphabet import DNA, PROTEIN, Alphabet
+    from seqdiff.data.fasta import Record
+    from seqdiff.errors import SeqdiffError
+    from seqdiff.model import Model, load
+    from seqdiff.model.choices import design
+    from seqdiff.model.sequences import read
+    from seqdiff.recipe import Recipe
 
 _HOMES = {
     "load": "seqdiff.model",
     "Model": "seqdiff.model",
+    "read": "seqdiff.model.sequences",
+    "design": "seqdiff.model.choices",
+    "Record": "seqdiff.data.fasta",
     "Recipe": "seqdiff.recipe",
     "Alphabet": "seqdiff.alphabet",
     "DNA": "seqdiff.alphabet",
     "PROTEIN": "seqdiff.alphabet",
+    "SeqdiffError": "seqdiff.errors",
 }
-__all__ = ["DNA", "PROTEIN", "Alphabet", "Model", "Recipe", "load"]
+__all__ = ["DNA", "PROTEIN", "Alphabet", "Model", "Recipe", "Record", "SeqdiffError", "design", "load", "read"]
 
 
 def __getattr__(name: str) -> object:

@@ -46,8 +46,8 @@ def test_samplers_can_be_chosen(model, sampler):
 def test_score_knows_dna_from_noise(model):
     alu = "GGCTGAGGCAGGAGAATCGCTTGAACCCGGGAGGCGGAGGTTGCAGTGAGCCGAGATCGCGCCACTGCACTCCAGCCTGGGCGACAGAGCGAGACT"
     noise = "ACGGTCATTGCACGATCCGTTAGACTAGTCGATCGCATCGATTAGCGCTAGCATCTACGATCGTACGGCATATCGACTGATCGATGCTAGCTACG"
-    first, second = model.score([alu, noise])
-    assert first.bits_per_symbol + 5 * first.se / len(alu) < second.bits_per_symbol
+    scores = model.score([alu, noise])
+    assert scores.bits_per_base[0] + 5 * scores.se[0] / len(alu) < scores.bits_per_base[1]
 
 
 def test_sample_gives_new_sequences(model):

@@ -182,13 +182,10 @@ def sampler(
     """
     import pydantic
 
-    from seqdiff.config import members
     from seqdiff.diffusion.processes import SAMPLERS
-    from seqdiff.diffusion.samplers import PRESETS, SamplerConfig
+    from seqdiff.model import choices
 
-    kinds = members(SamplerConfig) | SAMPLERS
-    starts = {name: preset.model_dump() for name, preset in PRESETS.items()}
-    starts |= {name: {"kind": name} for name in kinds}
+    kinds, starts = choices.kinds(), choices.presets()
     named, kind = kind is not None, kind or "ancestral"
     one_of("--sampler", kind, tuple(starts))
     asked: dict[str, object] = {"temperature": temperature, "top_p": top_p} | (

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from seqdiff.model import Model
 
 METHODS = ("elbo", "chain", "pseudo")
-DRAWS = 32
 GIVEN = {
     "left": "# nats are of each region given the letters before it, not those after it: the model reads left to right",
     "right": "# nats are of each region given the letters after it, not those before it: the model reads right to left",
@@ -100,14 +99,16 @@ def command(
     results.require_own("-o", None if str(output) == "-" else output, fasta, text, bed, *(image or ()))
     inputs.require(fasta, text, bed, *(image or ()))
     from seqdiff.data.fasta import Output, read_records
+    from seqdiff.diffusion.denoise import is_hollow
     from seqdiff.diffusion.likelihood import Chain, Pseudo
+    from seqdiff.model.choices import DRAWS, elbo
 
     loaded = options.load(model, device, None, None, label)
     match method:
         case "elbo":
             if draws is not None and loaded.recipe.process.exact:
                 raise UsageError(f"--draws: {loaded.recipe.name} gives -log p itself, and nothing is drawn for it")
-            scorer = _elbo(DRAWS if draws is None else draws, loaded)
+            scorer = elbo(DRAWS if draws is None else draws, is_hollow(loaded.denoiser))
         case "chain":
             scorer = Chain(order=order or "random", orders=orders)
         case "pseudo":
@@ -136,17 +137,6 @@ def command(
             while first is not None:
                 out.write(_line(first, scorer).encode("utf-8", "surrogateescape"))
                 first = next(scores, None)
-
-
-def _elbo(draws: int, loaded: "Model") -> "ScorerConfig":
-    from seqdiff.diffusion.denoise import is_hollow
-    from seqdiff.diffusion.likelihood import Elbo
-
-    scorer = Elbo.of_draws(draws, is_hollow(loaded.denoiser))
-    if draws % scorer.replicates:
-        used = scorer.strata * scorer.replicates
-        raise UsageError(f"--draws {draws}: use a multiple of {scorer.replicates}, like {used}")
-    return scorer
 
 
 def _header(scorer: "ScorerConfig", loaded: "Model", seed: int, label: str | None, regions: bool) -> str:

@@ -1,6 +1,7 @@
 """Hidden states."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, overload
 
 import numpy as np
 from jaxtyping import Float32
@@ -8,16 +9,81 @@ from jaxtyping import Float32
 from seqdiff.data.fasta import Record
 from seqdiff.errors import UsageError
 from seqdiff.inference.embed import Embedded, States, Strand, Stretch, embed, stretches
-from seqdiff.model.trained import Trained, records_of
+from seqdiff.model.choices import from_python
+from seqdiff.model.sequences import SOURCE, records_of
+from seqdiff.model.trained import Trained
+
+PER = ("mean", "residue", "window")
 
 
 class Embeds(Trained):
     """The verbs that give vectors."""
 
-    def embed(self, sequences: Iterable[str]) -> Float32[np.ndarray, "N D"]:
-        """The mean hidden state of each sequence over its known letters; see `seqdiff.inference.embed`."""
-        vectors = [row.vector for row in self.embed_records(records_of(sequences))]
-        return np.stack(vectors) if vectors else np.empty((0, self.states().width), np.float32)
+    @overload
+    def embed(
+        self, sequences: Any, *, per: Literal["mean"] = ..., strand: Strand = ...
+    ) -> Float32[np.ndarray, "N D"]: ...
+    @overload
+    def embed(
+        self, sequences: Any, *, per: Literal["residue"], strand: Strand = ...
+    ) -> list[Float32[np.ndarray, "L D"]]: ...
+    @overload
+    def embed(
+        self,
+        sequences: Any,
+        *,
+        per: Literal["window"],
+        window: int,
+        stride: int | None = ...,
+        strand: Strand = ...,
+    ) -> list[Float32[np.ndarray, "W D"]]: ...
+    @from_python
+    def embed(
+        self,
+        sequences: Any,
+        *,
+        per: str = "mean",
+        window: int | None = None,
+        stride: int | None = None,
+        strand: Strand = "both",
+    ) -> Float32[np.ndarray, "N D"] | list[Float32[np.ndarray, "_ D"]]:
+        """A vector for each sequence: the mean hidden state over its known letters, NaN without one; see
+        `seqdiff.inference.embed`. Sequences are given as to `infill`.
+
+        `per="residue"` gives an array for each sequence, a vector a letter; `per="window"` one with a vector for every
+        `window` letters, from 0, `stride`, 2 `stride`, ... on (default: one after another). `strand="forward"` reads
+        DNA as it is written; by default both strands have the same vectors.
+
+        >>> import seqdiff
+        >>> model = seqdiff.load("human-chr20", "cpu")
+        >>> model.embed(["ACGTACGT", "GGGNCC"]).shape
+        (2, 112)
+        >>> [states.shape for states in model.embed(["ACGTACGT", "GGGNCC"], per="residue")]
+        [(8, 112), (6, 112)]
+        """
+        if per not in PER:
+            raise UsageError(f"per={per!r}: choose one of {', '.join(PER)}")
+        if strand not in ("both", "forward"):
+            raise UsageError(f"strand={strand!r}: both or forward")
+        if (window is None) == (per == "window"):
+            raise UsageError("per='window' needs a window" if window is None else f"window={window}: not per={per!r}")
+        if window is not None and window < 1:
+            raise UsageError(f"window={window}: one letter at least")
+        if stride is not None and (window is None or not 1 <= stride <= window):
+            raise UsageError(f"stride={stride}: it is for a window, and at most as long")
+        records = list(records_of(sequences))
+        width = self.states(strand).width
+        if per == "mean":
+            vectors = [row.vector for row in self.embed_records(records, strand=strand, source=SOURCE)]
+            return np.stack(vectors) if vectors else np.empty((0, width), np.float32)
+        found: list[list[np.ndarray]] = [[] for _ in records]
+        if per == "residue":
+            for part in self.residues(records, strand=strand, source=SOURCE):
+                found[part.number].append(part.states)
+        else:
+            for row in self.embed_records(records, window=window, stride=stride, strand=strand, source=SOURCE):
+                found[row.number].append(row.vector[None])
+        return [np.concatenate(parts) if parts else np.empty((0, width), np.float32) for parts in found]
 
     def embed_records(
         self,

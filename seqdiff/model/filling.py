@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from seqdiff.data.fasta import Record
 from seqdiff.data.intervals import Interval
@@ -14,21 +15,131 @@ from seqdiff.inference.filled import Infilled
 from seqdiff.inference.inserts import DRAWS, Insert, Inserts, placed
 from seqdiff.inference.known import Known
 from seqdiff.inference.lengths import Lengths
-from seqdiff.model.trained import Trained, records_of
+from seqdiff.model import choices
+from seqdiff.model.choices import from_python
+from seqdiff.model.sequences import SOURCE, Regions, given, like, spans_of
+from seqdiff.model.trained import Trained
 
 logger = logging.getLogger("seqdiff")
+
+S = TypeVar("S")
+DNA_LENGTH = 512
+"""Letters of new DNA, where nothing says how long."""
+
+
+class Filling(TypedDict, total=False):
+    """The options of `infill`."""
+
+    regions: Regions | None
+    trusted_quality: int | None
+    design: Design | None
+    steps: int | None
+    temperature: float | None
+    top_p: float | None
+    particles: int | None
+    label: str | None
+    guidance: float | None
+    unconditional: Trained | None
+    seed: int
 
 
 class Fills(Trained):
     """The verbs that write letters."""
 
+    @overload
     def infill(
-        self, sequences: Iterable[str], sampler: Sampler | None = None, *, seed: int = 0, samples: int = 1
-    ) -> list[str] | list[list[str]]:
-        """Sequences with their unknown letters filled; a list of `samples` for each when samples > 1."""
-        records = list(records_of(sequences))
-        results = [_text(r) for r in self.infill_records(records, sampler, seed=seed, samples=samples)]
-        if samples == 1:
+        self, sequences: Path, sampler: str | Sampler | None = ..., *, samples: None = ..., **options: Unpack[Filling]
+    ) -> list[Record]: ...
+    @overload
+    def infill(
+        self, sequences: Path, sampler: str | Sampler | None = ..., *, samples: int, **options: Unpack[Filling]
+    ) -> list[list[Record]]: ...
+    @overload
+    def infill(
+        self,
+        sequences: Mapping[str, S],
+        sampler: str | Sampler | None = ...,
+        *,
+        samples: None = ...,
+        **options: Unpack[Filling],
+    ) -> list[S]: ...
+    @overload
+    def infill(
+        self,
+        sequences: Mapping[str, S],
+        sampler: str | Sampler | None = ...,
+        *,
+        samples: int,
+        **options: Unpack[Filling],
+    ) -> list[list[S]]: ...
+    @overload
+    def infill(
+        self,
+        sequences: Iterable[S],
+        sampler: str | Sampler | None = ...,
+        *,
+        samples: None = ...,
+        **options: Unpack[Filling],
+    ) -> list[S]: ...
+    @overload
+    def infill(
+        self, sequences: Iterable[S], sampler: str | Sampler | None = ..., *, samples: int, **options: Unpack[Filling]
+    ) -> list[list[S]]: ...
+    @from_python
+    def infill(
+        self,
+        sequences: Any,
+        sampler: str | Sampler | None = None,
+        *,
+        samples: int | None = None,
+        regions: Regions | None = None,
+        trusted_quality: int | None = None,
+        design: Design | None = None,
+        steps: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        particles: int | None = None,
+        label: str | None = None,
+        guidance: float | None = None,
+        unconditional: Trained | None = None,
+        seed: int = 0,
+    ) -> list[Any]:
+        """Sequences with their unknown letters filled, each as what it was given as; with `samples`, a list of so many
+        fillings for each.
+
+        `sequences` are str, bytes, Biopython Seq or SeqRecord, or records of `seqdiff.read`: a list or anything else
+        that gives one after another, a mapping from names, or a path to FASTA. `sampler` is a name (fast, exact, best,
+        confident, ...) with `steps`, `temperature`, `top_p` and `particles`, or an object that has them. `regions`:
+        these are masked and filled, and nothing else. `trusted_quality`: letters of lower Phred quality are drawn
+        again, given the call. `design`: see `seqdiff.design`. `label` and `guidance`: see `told`. What is drawn depends
+        on the seed, and the name and letters of a sequence.
+
+        >>> import seqdiff
+        >>> model = seqdiff.load("human-chr20", "cpu")
+        >>> filled = model.infill(["ACGTNNNNacgt", "RY"], sampler="exact", seed=1)
+        >>> filled[0][:4], filled[0][8:], filled[1][0] in "AG"
+        ('ACGT', 'acgt', True)
+        >>> [len(fillings) for fillings in model.infill(["ACNNGT"], samples=3)]
+        [3]
+        """
+        known = list(given(sequences))
+        chosen = self.told(label, guidance, unconditional)
+        how = chosen.chosen(sampler, design, steps=steps, temperature=temperature, top_p=top_p, particles=particles)
+        if samples is not None and samples < 1:
+            raise UsageError(f"samples={samples}: one at least")
+        if samples and samples > 1 and not how.draws:
+            raise UsageError(f"samples={samples}: the sampler {how.kind} draws nothing, so all would be the same")
+        records = [record for _, record in known]
+        spans = None if regions is None else spans_of(regions, records)
+        if design:
+            chosen.check_design(design, self.checked(records, SOURCE), spans=spans, trusted=trusted_quality)
+        filled = chosen.infill_records(
+            records, how, seed=seed, samples=samples or 1, spans=spans, trusted=trusted_quality, design=design,
+            source=SOURCE,
+        )  # fmt: skip
+        number = samples or 1
+        results = [like(known[place // number].original, each, self.alphabet) for place, each in enumerate(filled)]
+        if samples is None:
             return results
         return [results[first : first + samples] for first in range(0, len(results), samples)]
 
@@ -105,6 +216,22 @@ class Fills(Trained):
             known = Known(record, self.alphabet, None if spans is None else spans.get(record.name, ()), trusted)
             design.check(record, known, stride or self.context)
 
+    def chosen(self, sampler: str | Sampler | None, design: Design | None = None, **settings: float | None) -> Sampler:
+        """The sampler that is asked for, by name or as it is; by default that of the process the model was trained by,
+        with these settings, or the one of designs. Raises UsageError for a setting that it does not have."""
+        own = Particles(particles=PARTICLES) if design else self.sampler()
+        asked = {name: value for name, value in settings.items() if value is not None}
+        if design and sampler not in (None, "particles") and not isinstance(sampler, Particles):
+            raise UsageError("with a design, letters are filled one by one by the sampler particles: leave sampler out")
+        if sampler is None or (design and isinstance(sampler, str)):
+            return choices.sampler(own.kind, **own.model_dump(exclude={"kind"}) | asked)
+        if isinstance(sampler, str):
+            return choices.sampler(sampler, **asked)
+        if asked:
+            name = next(iter(asked))
+            raise UsageError(f"{name}={asked[name]}: give it to the sampler itself, or the sampler by name")
+        return sampler
+
     def sample_records(
         self,
         lengths: Iterable[int],
@@ -119,17 +246,46 @@ class Fills(Trained):
         blanks = infill.unknown_records(lengths, self.alphabet)
         return self.infill_records(blanks, sampler, seed=seed, stride=stride, design=design, progress=progress)
 
+    @from_python
     def sample(
         self,
         count: int,
         length: int | tuple[int, int] | None = None,
-        sampler: Sampler | None = None,
+        sampler: str | Sampler | None = None,
         *,
+        design: Design | None = None,
+        steps: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        particles: int | None = None,
+        label: str | None = None,
+        guidance: float | None = None,
+        unconditional: Trained | None = None,
         seed: int = 0,
     ) -> list[str]:
-        """`count` new sequences of `length` letters, or see `sample_lengths`."""
+        """`count` new sequences of `length` letters, or see `sample_lengths`; of DNA 512 where nothing says how long.
+        The rest is as in `infill`.
+
+        >>> import seqdiff
+        >>> a, b = seqdiff.load("human-chr20", "cpu").sample(2, 30, sampler="fast", seed=4)
+        >>> len(a), len(b), set(a) <= set("ACGT"), a == b
+        (30, 30, True, False)
+        """
+        if count < 0:
+            raise UsageError(f"count={count}: none is the least")
+        model = self.told(label, guidance, unconditional)
+        how = model.chosen(sampler, design, steps=steps, temperature=temperature, top_p=top_p, particles=particles)
+        if count > 1 and not how.draws:
+            raise UsageError(f"count={count}: the sampler {how.kind} draws nothing, so all would be the same")
+        if length is None and self.lengths is None and self.columns is None and self.alphabet.complementary:
+            length = (design and design.longest_coding) or DNA_LENGTH
+        lengths = self.sample_lengths(count, length, seed=seed)
+        if design:
+            design = design.for_samples(count, "translate")
+            model.check_design(design, infill.unknown_records(lengths, self.alphabet))
         return [
-            _text(r) for r in self.sample_records(self.sample_lengths(count, length, seed=seed), sampler, seed=seed)
+            each.record.sequence.decode("utf-8", "replace")  # drawn bytes that are not UTF-8 become U+FFFD
+            for each in model.sample_records(lengths, how, seed=seed, design=design)
         ]
 
     def sample_lengths(self, count: int, length: int | tuple[int, int] | None = None, *, seed: int = 0) -> list[int]:
@@ -153,8 +309,3 @@ class Fills(Trained):
         if self.lengths and length and not known.seen(low, high):
             logger.warning("no training sequence has %s to %s letters: all these lengths are equally likely", low, high)
         return known.draw(seed, [f"sample{number}" for number in range(1, count + 1)], low, high)
-
-
-def _text(filled: Infilled) -> str:
-    """A filled sequence for Python: drawn bytes that are not UTF-8 are replaced by U+FFFD."""
-    return filled.record.sequence.decode("utf-8", "replace")

@@ -4,23 +4,30 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from seqdiff.data.fasta import Record
 from seqdiff.data.genome import Genome
 from seqdiff.data.intervals import Interval
-from seqdiff.data.mutant_tables import CheckRef, read_mutants, read_protein
-from seqdiff.data.mutations import Protein, parsed
-from seqdiff.data.variants import Screen, Variant
-from seqdiff.data.vcf import Vcf
+from seqdiff.data.mutant_tables import CheckRef, protein_of, read_mutants, read_protein
+from seqdiff.data.mutations import Protein
+from seqdiff.data.variants import Screen
+from seqdiff.diffusion.denoise import is_hollow
 from seqdiff.diffusion.likelihood import Elbo, ScorerConfig
 from seqdiff.errors import UsageError
-from seqdiff.inference import score, variants
+from seqdiff.inference import score
 from seqdiff.inference.changes import ChangeScorer, VariantScorer
 from seqdiff.inference.columns import columns_of
-from seqdiff.inference.mutations import MutantScorer, MutationEffect, MutationScorer
+from seqdiff.inference.mutations import MutantScorer, MutationScorer
 from seqdiff.inference.score import RecordScore
-from seqdiff.model.trained import Trained, records_of
+from seqdiff.inference.variants import annotate
+from seqdiff.model import choices, frames
+from seqdiff.model.choices import from_python
+from seqdiff.model.sequences import SOURCE, Regions, index_of, records_of, spans_of
+from seqdiff.model.trained import Trained
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger("seqdiff")
 
@@ -28,11 +35,44 @@ logger = logging.getLogger("seqdiff")
 class Scores(Trained):
     """The verbs that judge letters."""
 
+    @from_python
     def score(
-        self, sequences: Iterable[str], scorer: ScorerConfig | None = None, *, seed: int = 0
-    ) -> list[RecordScore]:
-        """A bound on -log p of each sequence with its standard error, or what else `scorer` says of it."""
-        return list(self.score_records(records_of(sequences), scorer, seed=seed))
+        self,
+        sequences: Any,
+        method: str | ScorerConfig = "elbo",
+        *,
+        draws: int | None = None,
+        order: str | None = None,
+        orders: int | None = None,
+        regions: Regions | None = None,
+        label: str | None = None,
+        seed: int = 0,
+    ) -> "pd.DataFrame":
+        """-log p of each sequence, or a bound on it, with its standard error: a frame with the columns of `seqdiff
+        score`. Sequences are given as to `infill`; the frame has the index of a Series.
+
+        `method`: `elbo`, the bound by `draws` random masks; `chain`, -log p letter after letter in an `order` (random,
+        left-to-right, right-to-left), the mean over `orders` random ones; `pseudo`, how well letters fit, no
+        likelihood. `regions`: these alone, given the letters around them.
+
+        >>> import seqdiff
+        >>> scores = seqdiff.load("human-chr20", "cpu").score({"a": "ACGTACGTAC", "b": "TTTTTTTTTTNN"})
+        >>> scores[["name", "length", "scored"]].values.tolist()
+        [['a', 10, 10], ['b', 12, 10]]
+        >>> bool(scores.bits_per_base[1] < scores.bits_per_base[0])
+        True
+        """
+        records = list(records_of(sequences))
+        model = self.told(label)
+        if draws is not None and self.exact and method == "elbo":
+            raise UsageError(f"draws={draws}: {self.recipe.name} gives -log p itself, and nothing is drawn for it")
+        chosen = choices.scorer(method, is_hollow(model.denoiser), draws=draws, order=order, orders=orders)
+        spans = None if regions is None else spans_of(regions, records)
+        found = model.score_records(records, chosen, spans=spans, seed=seed, source=SOURCE)
+        frame = frames.scores(found, chosen.kind, self.alphabet.unit, spans is not None)
+        if spans is None and (index := index_of(sequences)) is not None:
+            frame.index = index
+        return frame
 
     def score_records(
         self,
@@ -55,29 +95,48 @@ class Scores(Trained):
             spans=spans, given=self.recipe.process.given, seed=seed, batch_tokens=self.batch_tokens, progress=progress,
         )  # fmt: skip
 
+    @from_python
     def variants(
         self,
-        vcf: str | Path | Iterable[Variant],
+        variants: Any,
         fasta: str | Path,
-        settings: VariantScorer | None = None,
+        method: str | VariantScorer = "auto",
         *,
-        seed: int = 0,
+        orders: int | None = None,
+        draws: int | None = None,
         check_ref: Literal["error", "warn", "exclude"] = "error",
-        progress: Callable[[int], None] | None = None,
-    ) -> Iterator[variants.Effect]:
-        """log p(alternate) - log p(reference) of the alleles of a VCF, or of variants, in their order.
+        seed: int = 0,
+    ) -> "pd.DataFrame":
+        """log p(alternate) - log p(reference) of variants, in nats: a frame with the columns of `seqdiff variants -o
+        x.tsv`, a row an allele.
 
-        `fasta` is the reference. `check_ref` says what becomes of a record of the VCF whose REF is not what the
-        reference has; a variant of which that is so has no score, and gives `ref_mismatch` as the reason.
+        `variants` is the path of a VCF, a frame with columns contig, pos, ref and alt (or chrom, ...), or tuples of
+        these; pos counts from 1. `fasta` is the reference. `check_ref` says what becomes of a variant whose REF is
+        not what the reference has: an error, no score (`warn`, reason ref_mismatch), or no row.
+
+        >>> import seqdiff
+        >>> model, genomes = seqdiff.load("human-chr20", "cpu"), seqdiff.resources.folder("genomes")
+        >>> variants = [("GRCh37_chr20_10Mb_12Mb", 1_910_017, "T", "A")]
+        >>> scored = model.variants(variants, genomes / "human-chr20.fa.gz")
+        >>> list(scored.columns)
+        ['contig', 'pos', 'id', 'ref', 'alt', 'llr', 'se', 'method', 'context', 'reason']
+        >>> scored[["pos", "method"]].values.tolist(), bool(-3 < scored.llr[0] < 0)
+        ([[1910017, 'marginal']], True)
         """
+        if check_ref not in ("error", "warn", "exclude"):
+            raise UsageError(f"check_ref={check_ref!r}: choose one of error, warn, exclude")
+        if not self.alphabet.complementary:
+            raise UsageError(f"{self.recipe.name} was trained on {self.alphabet.name}: variants are of DNA")
+        given = {name: value for name, value in (("orders", orders), ("draws", draws)) if value is not None}
+        settings = choices.settings(VariantScorer, method, given)
         scorer = self.change_scorer(Genome.open(fasta, self.alphabet), settings, seed=seed)
-        if not isinstance(vcf, str | Path):
-            yield from variants.effects(vcf, scorer, progress=progress)
-            return
-        with Vcf(vcf) as file:
-            screen = Screen(scorer.genome, file.name, check_ref)
-            for _, effects in variants.annotate(screen(file.records()), scorer, progress=progress):
-                yield from effects
+        with frames.alleles(variants) as (source, records):
+            screen = Screen(scorer.genome, source, check_ref)
+            frame = frames.variants(annotate(screen(records), scorer))
+        if screen.mismatches:
+            done = "left out" if check_ref == "exclude" else "gave no score to"
+            logger.warning("%s %s records with another REF; the first: %s", done, screen.mismatches, screen.first)
+        return frame
 
     def change_scorer(self, genome: Genome, settings: VariantScorer | None = None, *, seed: int = 0) -> ChangeScorer:
         """What scores changes of a genome; see `seqdiff.inference.changes`.
@@ -95,31 +154,59 @@ class Scores(Trained):
             )
         return ChangeScorer(genome, self.denoiser, self.context, settings, exact=self.bound(), **how)
 
+    @from_python
     def mutations(
         self,
-        mutants: str | Path | Iterable[str],
-        fasta: str | Path,
-        settings: MutationScorer | None = None,
+        mutants: Any,
+        wild_type: Any,
+        method: str | MutationScorer = "auto",
         *,
+        orders: int | None = None,
+        draws: int | None = None,
         record: str | None = None,
         first_residue: int = 1,
         column: str | None = None,
+        prefix: str = "",
         check_ref: CheckRef = "error",
         seed: int = 0,
-        progress: Callable[[float], None] | None = None,
-    ) -> Iterator[MutationEffect]:
-        """log p(mutant) - log p(wild type) of the rows of a table, or of mutants like A24G:K30R, in their order.
+    ) -> "pd.DataFrame":
+        """log p(mutant) - log p(wild type) in nats: the table as it came, with columns llr, se, method, llr_per_residue
+        and reason (why there is no score), whose names begin with `prefix`.
 
-        `fasta` holds the wild type, `record` names it where there are others; its first residue has the number
-        `first_residue`. See `data.mutant_tables.read_mutants` for tables, `data.mutations.parsed` for mutants.
+        `mutants` is the path of a table, a frame, or mutants like A24G:K30R one after another; in a table they are in
+        `column`, by default mutant, or mutated_sequence. `wild_type` is a path to FASTA (`record` names one of
+        several), a SeqRecord, a Seq, or a record of `seqdiff.read`; its first residue has the number `first_residue`.
+        `check_ref` says what becomes of mutants that do not fit it.
+
+        >>> import seqdiff
+        >>> from Bio.Seq import Seq
+        >>> scored = seqdiff.load("protein-demo", "cpu").mutations(["A2G", "A2G:K3R"], Seq("MAKLITRE"))
+        >>> scored[["mutant", "method", "se"]].values.tolist()
+        [['A2G', 'masked-marginal', 0.0], ['A2G:K3R', 'chain', 0.0]]
         """
-        protein = read_protein(fasta, record=record, first=first_residue)
+        given = {name: value for name, value in (("orders", orders), ("draws", draws)) if value is not None}
+        settings = choices.settings(MutationScorer, method, given)
+        if isinstance(wild_type, str | Path):
+            protein = read_protein(wild_type, record=record, first=first_residue)
+        elif record is not None:
+            raise UsageError(f"record={record!r}: it is for a wild type in a file")
+        else:
+            protein = protein_of(*records_of([wild_type]), "wild_type", first=first_residue)
         scorer = self.mutant_scorer(protein, settings, seed=seed)
-        if isinstance(mutants, str | Path):
+        table, frame = frames.mutants(mutants, column)
+        if taken := [prefix + name for name in frames.ADDED if prefix + name in table]:
+            raise UsageError(f"there is a column {taken[0]!r} already: give a prefix for the names of the new ones")
+        if table.rows:
             first = self.facts.get("query", {}).get("first")
-            table = read_mutants(mutants, protein, column=column, check_ref=check_ref, likely_first=first)
-            return scorer.effects(table.mutants, progress=progress)
-        return scorer.effects((parsed(each, protein)[0] for each in mutants), progress=progress)
+            read = read_mutants(table, protein, column=column, check_ref=check_ref, likely_first=first)
+            if read.doubt:
+                logger.warning(
+                    "%s what does not fit: %s", "left out" if check_ref == "exclude" else "no score for", read.doubt
+                )
+            table, found = read.table, read.mutants
+        else:
+            found = []
+        return frames.mutations(table, frame, scorer.effects(found), prefix)
 
     def mutant_scorer(self, protein: Protein, settings: MutationScorer | None = None, *, seed: int = 0) -> MutantScorer:
         """What scores mutants of a protein; see `seqdiff.inference.mutations`.

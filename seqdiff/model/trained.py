@@ -93,16 +93,26 @@ class Trained:
     def labelled(self, label: str) -> Self:
         """This model told that every sequence is of one class. Raises UsageError for a class that it does not know."""
         if not self.labels:
-            raise UsageError(f"--label {label}: {self.recipe.name} was trained without classes")
+            raise UsageError(f"label {label}: {self.recipe.name} was trained without classes")
         if label not in self.labels:
             near = difflib.get_close_matches(label, self.labels, n=1)
             some = ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else "")
             hint = f"did you mean {near[0]!r}?" if near else f"there are {some}"
-            raise UsageError(f"--label {label}: {self.recipe.name} knows no such class; {hint}")
+            raise UsageError(f"label {label}: {self.recipe.name} knows no such class; {hint}")
         told = copy.copy(self)
         vars(told).pop("denoise", None)
         told.denoiser = Labelled(self.frozen, self.labels.index(label))
         return told
+
+    def told(self, label: str | None, guidance: float | None = None, unconditional: "Trained | None" = None) -> Self:
+        """This model told a class, leaning away by `guidance` from itself not told, or from an `unconditional` one; as
+        it is where neither is asked for. See `labelled` and `guided`."""
+        if unconditional is not None and guidance is None:
+            raise UsageError("unconditional: it is what guidance leans away from, so give guidance as well")
+        if guidance is not None and unconditional is None and label is None:
+            raise UsageError("guidance: give a label, or the other model as unconditional")
+        model = self if label is None else self.labelled(label)
+        return model if guidance is None else model.guided(unconditional or self, guidance)
 
     def guided(self, unconditional: "Trained", weight: float) -> Self:
         """This model, leaning away from another of its alphabet: classifier-free guidance (`diffusion.guidance`).
@@ -169,10 +179,3 @@ class Trained:
                     "query, without insertions and with '-' for gaps, as `mafft --add FILE --keeplength` makes it"
                 )
             yield record
-
-
-def records_of(sequences: Iterable[str]) -> Iterator[Record]:
-    if isinstance(sequences, str | bytes):
-        raise TypeError("give a list of sequences: [sequence] for a single one")
-    for number, sequence in enumerate(sequences, 1):
-        yield Record(f"sequence{number}", f"sequence{number}", sequence.encode("utf-8", "replace"))

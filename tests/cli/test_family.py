@@ -143,5 +143,5 @@ def test_other_networks_learn_families_too(tmp_path, denoiser):
 
 
 def test_lengths_cannot_be_chosen(model):
-    with pytest.raises(UsageError, match="have the 12 columns of a family: leave --length out"):
+    with pytest.raises(UsageError, match="have the 12 columns of a family: leave length out"):
         model.sample(1, 9)

@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 
+import pandas as pd
 import pytest
 from damage import bend
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from seqdiff import model as models
 from seqdiff.alphabet import ALIGNED
 from seqdiff.cli import app
+from seqdiff.errors import DataError
 
 WILD = "HPETLVKVKDAEDQLGARVGYIELDLNSGKILESFRPEERFPM"
 NETWORK, LOG = constant()
@@ -309,10 +311,19 @@ def test_single_substitutions_of_a_table_are_drawn(wild):
 
 def test_the_library_says_what_the_command_says(wild, loaded):
     (wild / "in.csv").write_text("mutant\nH1A\nV6A:K7R\nH1*\n")
-    effects = list(loaded.mutations(wild / "in.csv", wild / "wt.fa"))
-    assert [effect.llr for effect in effects[:2]] == [llr("HA"), llr("VA", "KR")]
-    assert effects[2].reason == "stop"
-    assert list(loaded.mutations(["H1A", "V6A:K7R", "H1*"], "wt.fa")) == effects
+    effects = loaded.mutations(wild / "in.csv", wild / "wt.fa")
+    assert effects.llr.tolist()[:2] == [llr("HA"), llr("VA", "KR")]
+    assert effects.reason.tolist()[2] == "stop"
+    assert list(effects.columns) == ["mutant", "llr", "se", "method", "llr_per_residue", "reason"]
+    pd.testing.assert_frame_equal(loaded.mutations(["H1A", "V6A:K7R", "H1*"], "wt.fa"), effects)
+    frame = pd.DataFrame({"mutant": ["V6A:K7R", "H1A", "H2A"], "DMS_score": [0.5, 1.0, 2.0]}, index=["x", "y", "z"])
+    with pytest.raises(DataError, match=r"1 of 3 mutants do not fit.*\(check_ref warn or exclude"):
+        loaded.mutations(frame, wild / "wt.fa")
+    scored = loaded.mutations(frame, wild / "wt.fa", check_ref="exclude", prefix="seqdiff_")
+    assert scored.index.tolist() == ["x", "y"]
+    assert scored.DMS_score.tolist() == [0.5, 1.0]
+    assert scored.seqdiff_llr.tolist() == effects.llr.tolist()[1::-1]
+    assert list(frame.columns) == ["mutant", "DMS_score"]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,6 +10,7 @@ import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pysam
 import pytest
 from damage import bend
@@ -24,6 +25,7 @@ from seqdiff import model as models
 from seqdiff.cli import app
 from seqdiff.data.output import bgzf_block
 from seqdiff.data.source import BGZF_END
+from seqdiff.errors import DataError
 from seqdiff.inference import variants as in_order
 
 SHARES = [0.1, 0.2, 0.3, 0.4]
@@ -395,12 +397,20 @@ def test_python_has_the_same_scores(files, loaded):
 
     run("--vcf", files.vcf, "--fasta", files.fasta, "-o", files.folder / "out.tsv")
     rows = table((files.folder / "out.tsv").read_text())
-    found = list(loaded.variants(files.vcf, files.fasta))
-    assert [effect.variant.alt for effect in found] == [row["alt"] for row in rows]
-    given = list(loaded.variants([effect.variant for effect in found], files.fasta))
-    assert given == found
-    assert next(loaded.variants([Variant("chr2", 3, "T", "A")], files.fasta)).llr == pytest.approx(LLR["TA"], abs=1e-4)
-    assert next(loaded.variants([Variant("chr2", 3, "G", "A")], files.fasta)).reason == "ref_mismatch"
+    found = loaded.variants(files.vcf, files.fasta)
+    for column in ("contig", "pos", "ref", "alt"):
+        assert found[column].astype(str).tolist() == [row[column] for row in rows]
+    written = ["." if math.isnan(llr) else f"{llr:.4f}" for llr in found.llr]
+    assert written == [row["llr"].replace("-0.0000", "0.0000") for row in rows]
+    pd.testing.assert_frame_equal(loaded.variants(found, files.fasta), found)
+    tuples = found[["contig", "pos", "ref", "alt", "id"]].itertuples(index=False, name=None)
+    pd.testing.assert_frame_equal(loaded.variants(list(tuples), files.fasta), found)
+    assert loaded.variants([Variant("chr2", 3, "T", "A")], files.fasta).llr[0] == pytest.approx(LLR["TA"], abs=1e-4)
+    other = [("chr2", 4, "G", "A")]
+    assert loaded.variants(other, files.fasta, check_ref="warn").reason[0] == "ref_mismatch"
+    assert loaded.variants(other, files.fasta, check_ref="exclude").empty
+    with pytest.raises(DataError, match=r"line 1: chr2:4: REF is 'G'.*\(check_ref warn or exclude goes on"):
+        loaded.variants(other, files.fasta)
 
 
 def test_memory_does_not_grow_with_the_number_of_records(files, monkeypatch):
