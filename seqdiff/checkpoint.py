@@ -4,14 +4,15 @@
       recipe.yaml               the resolved recipe and the version that wrote it
       model.safetensors         the moving-average weights that did best on validation, and what they are
       resume/state.safetensors  raw and averaged weights, optimizer state, step: one file, so one whole save
+      resume/state-1.safetensors  the save before it, in case the last one is damaged; as many as `training.keep` says
       metrics.jsonl             one object a logged step
 
 Loading a run from a stranger executes no code: the files are YAML, JSON and safetensors.
 """
 
-import fcntl
 import json
-import re
+import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -20,14 +21,15 @@ from typing import Any
 
 import yaml
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from seqdiff import __version__, recipe
+from seqdiff import __version__, lock, recipe, tensorfile
 from seqdiff.errors import ConfigError, DataError, TrainingError
-from seqdiff.files import explain, replacing
-from seqdiff.recipe import Recipe
+from seqdiff.files import replacing
+from seqdiff.recipe import KEPT_AT_MOST, Recipe
 from seqdiff.resources import shipped_runs
+
+logger = logging.getLogger("seqdiff")
 
 SCHEMA = 1
 
@@ -78,6 +80,8 @@ class RunFolder:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self._lock: lock.Lock | None = None
+        self._damaged: set[Path] = set()
 
     @property
     def recipe_file(self) -> Path:
@@ -95,27 +99,28 @@ class RunFolder:
     def metrics_file(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    @property
+    def saves(self) -> list[Path]:
+        """The saves of the training that are there, the last one first."""
+        found = [self._save(number) for number in range(KEPT_AT_MOST)]
+        return [file for file in found if file.is_file()]
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for one training. TrainingError if another process does."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held until the block ends
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be written: {explain(error)}") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TrainingError(
-                    f"{self.path}: another process is training into this folder; wait for it, or choose another --out"
-                ) from None
-            except OSError:
-                pass  # a file system without locks: nothing to hold
+        with lock.held(self.path) as self._lock:
             for folder in (self.path, self.state_file.parent):
                 for left in folder.glob(".*.partial"):  # by a run that was killed while it saved
                     left.unlink(missing_ok=True)
-            yield
+            try:
+                yield
+            finally:
+                self._lock = None
+
+    def check_present(self) -> None:
+        """DataError where the folder that is held has gone."""
+        if self._lock is not None:
+            self._lock.check()
 
     def write_recipe(self, resolved: Recipe, remarks: Iterable[str] = ()) -> None:
         """The recipe with the version that writes it, under comments for people."""
@@ -141,11 +146,12 @@ class RunFolder:
 
     def write_weights(self, weights: Mapping[str, Tensor], provenance: Provenance) -> None:
         metadata = {"seqdiff": json.dumps(asdict(provenance))}
-        _save(self.weights_file, weights, metadata)
+        self.check_present()
+        tensorfile.write(self.weights_file, weights, metadata)
 
     def read_weights(self, denoiser: nn.Module) -> Provenance:
         """Load the weights into `denoiser`. DataError when the file is missing, damaged, or of another network."""
-        tensors, metadata = _load(self.weights_file)
+        tensors, metadata = tensorfile.read(self.weights_file)
         if "seqdiff_predictor" in metadata:
             raise ConfigError(
                 f"{self.path} was fine-tuned to predict labels and is no model of sequences any more: use it with "
@@ -167,6 +173,17 @@ class RunFolder:
             ) from error
         return provenance
 
+    def has_model(self) -> bool:
+        """Whether the model is there and whole; what is wrong with one that is damaged is said."""
+        if not self.weights_file.is_file():
+            return False
+        try:
+            tensorfile.read(self.weights_file)
+        except tensorfile.Damaged as error:
+            logger.warning("%s; it is made again of the last save", error)
+            return False
+        return True
+
     def data_checksum(self) -> str | None:
         """What the model was trained on, from its header alone; None without a model whose header says it."""
         try:
@@ -177,28 +194,53 @@ class RunFolder:
 
     def write_tensors(self, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
         """Weights of something else than a model of sequences; its header says what."""
-        _save(self.weights_file, tensors, metadata)
+        tensorfile.write(self.weights_file, tensors, metadata)
 
     def read_tensors(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """The weights and their header, whatever they are of."""
-        return _load(self.weights_file)
+        return tensorfile.read(self.weights_file)
 
-    def write_state(self, tensors: Mapping[str, Tensor], position: Mapping[str, Any]) -> None:
-        """One whole save of a training: tensors and where it stands, in one file."""
-        _save(self.state_file, tensors, {"seqdiff": json.dumps({"schema": SCHEMA, **position})})
+    def write_state(self, tensors: Mapping[str, Tensor], position: Mapping[str, Any], keep: int = 1) -> None:
+        """One whole save of a training: tensors and where it stands, in one file. `keep` saves stay, this one included;
+        they move up at the moment when the new one is whole on the disk."""
+        self.check_present()
+
+        def move_up() -> None:
+            for file in self._damaged:
+                file.unlink(missing_ok=True)
+            self._damaged.clear()
+            for number, file in reversed(list(enumerate(self.saves, start=1))):
+                if number < keep:
+                    os.replace(file, self._save(number))
+                elif file != self.state_file:
+                    file.unlink()
+
+        header = {"seqdiff": json.dumps({"schema": SCHEMA, **position})}
+        tensorfile.write(self.state_file, tensors, header, before_naming=move_up)
 
     def read_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors, metadata = _load(self.state_file)
-        try:
-            position = json.loads(metadata["seqdiff"])
-            known = (
-                position["schema"] == SCHEMA and {"step", "best", "data", "nats", "count", "strikes"} <= position.keys()
-            )
-        except (KeyError, TypeError, ValueError):
-            known = False
-        if not known:
-            raise TrainingError(f"{self.state_file}: not a state that this seqdiff can resume; start a new run")
-        return tensors, position
+        """The last save that is whole; what is wrong with later ones is said. DataError where none is."""
+        wrong: list[str] = []
+        for file in self.saves or [self.state_file]:
+            try:
+                tensors, header = tensorfile.read(file)
+            except tensorfile.Damaged as error:
+                self._damaged.add(file)
+                wrong.append(str(error))
+                continue
+            position = _position(file, header)
+            if wrong:
+                step = f"{position['step']:,}"
+                logger.warning("%s; going on from an earlier save, of step %s", "; ".join(wrong), step)
+            return tensors, position
+        raise DataError(
+            "\n".join(wrong) + f"\nno save of {self.path} is whole, so it cannot be resumed (a new run can start from "
+            f"its model: --from {self.path})"
+        )
+
+    def _save(self, number: int) -> Path:
+        """The file of the last save, which is 0, or of the one so many saves before it."""
+        return self.state_file.with_name(f"state-{number}.safetensors") if number else self.state_file
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The logged lines; a last line cut short by a crash is left out."""
@@ -214,22 +256,12 @@ class RunFolder:
         return rows
 
 
-def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as file:
-        try:
-            save_file(whole, file, metadata)
-        except SafetensorError as error:  # it hides the OSError in its text: "... (os error 28)"
-            number = re.search(r"os error (\d+)", str(error))
-            reason = explain(OSError(int(number[1]), str(error))) if number else str(error)
-            raise DataError(f"{path}: cannot be written: {reason}") from error
-
-
-def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; has this run saved yet?")
+def _position(file: Path, header: Mapping[str, str]) -> dict[str, Any]:
+    """Where a training stands, by the header of a save. TrainingError where that is of no use to this seqdiff."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: damaged or cut short: {error}") from error
+        position = json.loads(header["seqdiff"])
+        if position["schema"] == SCHEMA and {"step", "best", "data", "nats", "count", "strikes"} <= position.keys():
+            return position
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise TrainingError(f"{file}: not a state that this seqdiff can resume; start a new run")

@@ -91,7 +91,7 @@ def test_a_disk_that_is_full_while_tensors_are_written(folder, monkeypatch):
     def full(*_):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("seqdiff.checkpoint.save_file", full)
+    monkeypatch.setattr("seqdiff.tensorfile.save_file", full)
     with pytest.raises(DataError, match=r"model.safetensors: cannot be written: the disk is full"):
         folder.write_weights(nn.Linear(3, 2).state_dict(), WHAT)
     assert list(folder.path.iterdir()) == []

@@ -14,6 +14,8 @@ from seqdiff.modalities import ModalityConfig
 from seqdiff.recipe.fit import check
 
 SCHEMA = 1
+KEPT_AT_MOST = 10
+"""Saves of a training."""
 
 
 class Training(Config):
@@ -44,6 +46,9 @@ class Training(Config):
     validate_every: Annotated[int, Field(ge=1)] = 1000
     validation_windows: Annotated[int, Field(ge=2)] = 256
     save_every: Annotated[int, Field(ge=1)] = 1000
+    keep: Annotated[int, Field(ge=1, le=KEPT_AT_MOST)] = 2
+    """Saves to resume from: the last, and those before it, which are for when the last one is damaged. Each takes four
+    times the network on the disk (AdamW)."""
     log_every: Annotated[int, Field(ge=1)] = 10
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16` is autocast on GPUs, and on CPUs that have it; logits and loss stay float32."""

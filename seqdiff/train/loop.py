@@ -63,6 +63,8 @@ def train(
         _try(learner, recipe, place)
         data = recipe.data.open()
         with folder.locked() if group.writes else nullcontext():
+            if _may_start(recipe, folder, resume) != resuming:
+                raise TrainingError(f"{folder.path}: another process has trained into this folder in the meantime")
             return _run(recipe, data, folder, resuming, start, learner, place, group, quiet or not group.writes)
 
 
@@ -125,8 +127,14 @@ def _run(
     logged, since = tally.letters, time.perf_counter()
 
     try:
-        if resuming and group.writes and not folder.weights_file.is_file():
-            folder.write_weights(learner.average.weights(), provenance(None, None))
+        if resuming and group.agree(group.writes and not folder.has_model()):
+            # Without any validation yet it may be missing; one that has been lost had done best so far.
+            error = None
+            if math.isfinite(best):
+                with learner.average.swapped_in() as averaged:
+                    best, error = validation(averaged)
+            if group.writes:
+                folder.write_weights(learner.average.weights(), provenance(_finite(best), error))
         with stop_wishes() as received:
             while step < settings.steps:
                 step += 1
@@ -200,7 +208,8 @@ def _run(
                         position = {"step": step, "best": _finite(best), "data": data.checksum, "start": origin}
                         position |= tally.saved(group)
                         if group.writes:
-                            folder.write_state(learner.tensors(), position)
+                            metrics.flush()  # a run that goes on from here drops later lines, and lacks no earlier one
+                            folder.write_state(learner.tensors(), position, settings.keep)
                         saved = step
                 if stop and not last:
                     if group.writes and not folder.weights_file.is_file():
@@ -230,7 +239,7 @@ def _try(learner: Learner, recipe: Recipe, device: torch.device) -> None:
 
 def _may_start(recipe: Recipe, folder: RunFolder, resume: bool) -> bool:
     """Whether to go on from a save; refuses to overwrite a run, or to resume another recipe."""
-    if not folder.state_file.is_file():
+    if not folder.saves:
         if folder.weights_file.is_file():
             raise TrainingError(
                 f"{folder.path} holds a model, but nothing to resume it from (no {folder.state_file.name}): "

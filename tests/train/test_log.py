@@ -62,10 +62,32 @@ def test_metrics_go_on_after_a_step(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_full_disk_is_said(tmp_path):
-    metrics = Metrics(tmp_path / "metrics.jsonl")
+def test_lines_that_a_full_disk_does_not_take_are_written_when_there_is_room(tmp_path, caplog):
+    path = tmp_path / "metrics.jsonl"
+    metrics = Metrics(path)
     metrics.open(up_to_step=0, earlier=[])
-    metrics._file = open("/dev/full", "w")  # noqa: SIM115
-    with pytest.raises(DataError, match="disk is full"):
-        metrics.write(step=1)
-    metrics.close()
+    metrics.write(step=1)
+    there, metrics._file = metrics._file, open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+    for step in (2, 3):
+        metrics.write(step=step)
+    assert caplog.text.count("the disk is full") == 1
+    with pytest.raises(DataError, match=r"metrics.jsonl: cannot be written: the disk is full"):
+        metrics.flush()
+    metrics._file = there
+    metrics.write(step=4)
+    metrics.flush()
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_a_line_that_a_disk_took_half_of_is_completed(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    metrics = Metrics(path)
+    metrics.open(up_to_step=0, earlier=[])
+
+    class Half:
+        def write(self, data):
+            return there.write(data[:5])
+
+    there, metrics._file = metrics._file, Half()
+    metrics.write(step=1, value=2)
+    assert path.read_text() == '{"step": 1, "value": 2}\n'

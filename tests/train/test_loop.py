@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from stories import tiny_recipe, write_genome
 
@@ -183,7 +184,7 @@ def test_a_finished_run_that_lost_its_model_gets_it_back(genome, tmp_path):
 
 
 def test_two_trainings_into_one_folder_are_refused(genome, tmp_path):
-    with RunFolder(tmp_path / "run").locked(), pytest.raises(TrainingError, match="another process is training"):
+    with RunFolder(tmp_path / "run").locked(), pytest.raises(TrainingError, match="is training into this folder"):
         train(tiny_recipe(genome), tmp_path / "run", quiet=True, device="cpu")
 
 
@@ -230,7 +231,8 @@ def test_a_loss_that_grows_is_not_saved_and_then_stops_the_run(genome, tmp_path,
 
 def test_a_model_without_a_state_is_not_overwritten(genome, tmp_path):
     train(tiny_recipe(genome), tmp_path / "run", quiet=True, device="cpu")
-    RunFolder(tmp_path / "run").state_file.unlink()
+    for file in RunFolder(tmp_path / "run").saves:
+        file.unlink()
     for resume in (False, True):
         with pytest.raises(TrainingError, match="holds a model, but nothing to resume"):
             train(tiny_recipe(genome), tmp_path / "run", resume=resume, quiet=True, device="cpu")
@@ -298,12 +300,70 @@ def test_compile_trains_the_same_losses(genome, tmp_path):
     assert curve(tmp_path / "plain") == curve(tmp_path / "compiled")
 
 
-def test_a_damaged_save_is_named(genome, tmp_path):
-    train(tiny_recipe(genome), tmp_path / "run", quiet=True, device="cpu")
-    file = RunFolder(tmp_path / "run").state_file
-    file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"state.safetensors: damaged or cut short"):
-        train(tiny_recipe(genome), tmp_path / "run", resume=True, quiet=True, device="cpu")
+def shorten(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[-200] ^= 4
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [shorten, empty, flip])
+def test_a_damaged_save_is_said_and_the_one_before_it_ends_in_the_same_weights(genome, tmp_path, caplog, damage):
+    settings = {"save_every": 2, "keep": 3}
+    train(tiny_recipe(genome, **settings), tmp_path / "whole", quiet=True, device="cpu")
+    folder = RunFolder(tmp_path / "run")
+    train(tiny_recipe(genome, **settings), folder.path, quiet=True, device="cpu")
+    assert [file.name for file in folder.saves] == [
+        "state.safetensors", "state-1.safetensors", "state-2.safetensors"
+    ]  # fmt: skip
+    damage(folder.state_file)
+    damage(folder.saves[1])
+    train(tiny_recipe(genome, **settings), folder.path, resume=True, quiet=True, device="cpu")
+    assert caplog.text.count("safetensors: damaged") == 2
+    assert "going on from an earlier save, of step 8" in caplog.text
+    assert curve(tmp_path / "whole") == curve(folder.path)
+    assert same_weights(tmp_path / "whole", folder.path)
+    assert [position["step"] for position in map(header_of, folder.saves)] == [12, 10, 8]  # no damaged one moved up
+
+
+def header_of(file):
+    with safe_open(file, framework="pt") as opened:
+        return json.loads(opened.metadata()["seqdiff"])
+
+
+def test_where_no_save_is_whole_it_is_refused(genome, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    train(tiny_recipe(genome), folder.path, quiet=True, device="cpu")
+    for file in folder.saves:
+        flip(file)
+    with pytest.raises(DataError, match=r"state.safetensors: damaged: its checksum(.|\n)*no save of .* is whole"):
+        train(tiny_recipe(genome), folder.path, resume=True, quiet=True, device="cpu")
+
+
+def test_fewer_saves_are_kept_where_the_recipe_says_so(genome, tmp_path):
+    train(tiny_recipe(genome, keep=1), tmp_path / "run", quiet=True, device="cpu")
+    assert [file.name for file in (tmp_path / "run/resume").iterdir()] == ["state.safetensors"]
+
+
+@pytest.mark.parametrize("damage", [shorten, empty, flip])
+def test_a_damaged_model_is_made_again_of_the_last_save_and_measured(genome, tmp_path, caplog, damage):
+    folder = RunFolder(tmp_path / "run")
+    train(tiny_recipe(genome), folder.path, quiet=True, device="cpu")
+    before = {name: tensor.clone() for name, tensor in load_file(folder.weights_file).items()}  # no map of the file
+    damage(folder.weights_file)
+    stopped = train(tiny_recipe(genome), folder.path, resume=True, quiet=True, device="cpu")
+    assert "model.safetensors: damaged" in caplog.text
+    after = load_file(folder.weights_file)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    measured = next(row for row in folder.read_metrics()[::-1] if "valid_nats_per_symbol" in row)
+    assert stopped.nats_per_symbol == measured["valid_nats_per_symbol"]
 
 
 def test_a_missing_genome_leaves_nothing_behind(tmp_path):
