@@ -1,4 +1,4 @@
-"""The README and its pages are true: commands parse, those on files that are there run, targets and links exist."""
+"""The README and its pages are true: commands parse, targets and links exist. test_docs.py runs the commands."""
 
 import re
 import shlex
@@ -39,18 +39,6 @@ def test_every_seqdiff_command_of_the_pages_parses(line):
             return
         command = command.commands[name]
     command.make_context(line, words)
-
-
-RUNNING = [c for c in COMMANDS if ("genomes/examples/" in c or c.startswith("seqdiff sample")) and "runs/" not in c]
-
-
-@pytest.mark.parametrize("line", dict.fromkeys(RUNNING))
-def test_commands_on_files_that_are_there_run(line, tmp_path, monkeypatch):
-    (tmp_path / "genomes").symlink_to(ROOT / "genomes")
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, shlex.split(line)[1:])
-    assert result.exit_code == 0, result.output
-    assert result.stdout or [p for p in tmp_path.iterdir() if p.name != "genomes"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
