@@ -7,10 +7,16 @@ RUN := runs/demo
 # Twice the cores' worth of threads helps nobody: the suite runs one process a core, one thread each.
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help setup demo test bench compare pictures lint format clean
+# Of `make pipeline`: which workflow (pipelines/rules), its config, and where its jobs run (pipelines/profiles).
+CONFIG ?= pipelines/configs/$(NAME).yaml
+PROFILE ?= default
+SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" snakemake --snakefile pipelines/Snakefile \
+  --workflow-profile pipelines/profiles/$(PROFILE) $(if $(CORES),--cores $(CORES)) $(if $(DRY),--dry-run)
+
+.PHONY: help setup demo test bench compare pipeline hg38 pictures lint format clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## create .venv and install seqdiff with everything its tests need
 
@@ -70,6 +76,16 @@ bench: setup ## measure speed against named rivals; prints ratios
 compare: setup ## train the systems of the field on human DNA and put them in one table, into runs/compare (an hour)
 	$(BIN)/seqdiff compare dna --out runs/compare -o runs/compare/table
 
+pipeline: $(VENV)/.pipelines ## run a workflow: NAME=variants CONFIG=my.yaml [PROFILE=slurm] [CORES=4] [DRY=1] [ARGS=--unlock]
+	@test -n "$(NAME)" || { echo "which one? make pipeline NAME=..., of $(basename $(notdir $(wildcard pipelines/schemas/*.yaml)))"; exit 2; }
+	@test -f "$(CONFIG)" || { echo "$(CONFIG): no such file: give the config as CONFIG=FILE (examples: pipelines/configs)"; exit 2; }
+	$(SNAKEMAKE) --configfile "$(CONFIG)" --config workflow=$(NAME) $(ARGS)
+
+hg38: $(VENV)/.pipelines ## train on the human genome, on GPUs: [GENOME=hg38.fa.gz, a copy of yours] [PROFILE=slurm] [DRY=1]
+	@test -n "$(DRY)" -o "$(PROFILE)" != default || $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || \
+	  { echo "make hg38 needs GPUs, and this machine has none: use PROFILE=slurm, or see what it would do with DRY=1"; exit 1; }
+	$(SNAKEMAKE) --configfile pipelines/configs/hg38.yaml $(if $(GENOME),--config "fasta=$(GENOME)") $(ARGS)
+
 pictures: setup ## draw the README's pictures again
 	$(BIN)/python docs/pictures.py
 
@@ -82,6 +98,6 @@ format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## remove what the build and the tests leave; keeps runs/
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache genomes/*.seqdiff*
+clean: ## remove what the build and the tests leave; keeps runs/ and results/
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .snakemake genomes/*.seqdiff*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -47,7 +47,7 @@ def fetch_genome(
 
 
 def index_genome(
-    fasta: Annotated[Path, typer.Argument(help="FASTA, plain, gzip or bgzip.")],
+    fasta: Annotated[Path, typer.Argument(help="FASTA, plain, gzip or bgzip; or a name of `seqdiff genomes list`.")],
     proteins: Annotated[
         bool, typer.Option("--proteins", help="It is proteins: print how many there are, and their residues.")
     ] = False,
@@ -59,9 +59,13 @@ def index_genome(
     Example: seqdiff genomes index hg38.fa
     """
     options.start(threads=None, quiet=quiet, verbose=verbose)
+    from seqdiff.data import genomes
     from seqdiff.data.genome import Genome
     from seqdiff.data.proteome import Proteome
     from seqdiff.data.source import size_of
+
+    if not proteins and not fasta.exists() and str(fasta) in genomes.Registry.load().names:
+        fasta = genomes.resolve(str(fasta))
 
     with options.progress("index", "byte", quiet, size_of(fasta)) as advance:
         report = options.difference(advance)

@@ -310,3 +310,7 @@ def test_genomes_list_and_index(fasta):
         assert name in listed
     assert run("genomes", "index", fasta).stdout == b"a\t10\nb\t5\nempty\t0\n"
     assert "hg39" in fails("genomes", "fetch", "hg39")
+
+
+def test_a_genome_that_ships_is_indexed_by_name():
+    assert run("genomes", "index", "human-chr20").stdout == b"GRCh37_chr20_10Mb_12Mb\t2000000\n"
