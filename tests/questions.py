@@ -8,6 +8,7 @@ import torch
 from pydantic import TypeAdapter
 
 from seqdiff.diffusion.likelihood import Elbo
+from seqdiff.diffusion.samplers import Ancestral
 from seqdiff.evaluate import QUESTIONS, QuestionConfig
 from seqdiff.report import draw
 
@@ -19,6 +20,12 @@ class Bounded:
 
     def bound(self, *, strata, replicates):
         return partial(Elbo(strata=strata, replicates=replicates), self.denoise)
+
+    def sampler(self):
+        return Ancestral()
+
+    def asked_by(self, sampler):
+        return self.denoise
 
     def labelled(self, label):
         raise AssertionError("this model is told no classes")

@@ -91,7 +91,8 @@ def command(
     1 to 256) and calibration (whether a probability of 0.9 is right nine times in ten).
 
     Asked by name: samplers (what each sampler gives for its network calls, on the same gaps: share of the letters that
-    stood there, bits, distance of k-mers) and variants (AUROC and AUPRC of telling positive from negative variants by
+    stood there, bits, distance of k-mers), spectra (k-mers, letters, GC content and CpG of samples beside held-out
+    sequences, and what training sequences would come to) and variants (AUROC and AUPRC of telling positive from negative variants by
     -LLR, the log-likelihood ratio of alternate to reference allele, by class of variant and with 95 % intervals). A
     condition on INFO, ID, QUAL or FILTER is KEY, or KEY and a value with < <= > >= == or != between; && joins
     conditions. Alleles that are both positive and negative, or neither, are left out. For proteins: assay (Spearman,

@@ -17,10 +17,11 @@ from seqdiff.evaluate.likelihood import Likelihood
 from seqdiff.evaluate.probe import Probe
 from seqdiff.evaluate.recovery import Recovery
 from seqdiff.evaluate.samplers import Samplers
+from seqdiff.evaluate.spectra import Spectra
 from seqdiff.evaluate.variants import Variants
 
 QuestionConfig = Annotated[
-    Likelihood | Recovery | Calibration | Samplers | Variants | Assay | Probe | Couplings,
+    Likelihood | Recovery | Calibration | Samplers | Spectra | Variants | Assay | Probe | Couplings,
     Field(discriminator="question"),
 ]
 """Any question."""
@@ -48,6 +49,7 @@ __all__ = [
     "QuestionConfig",
     "Recovery",
     "Samplers",
+    "Spectra",
     "Table",
     "Variants",
 ]

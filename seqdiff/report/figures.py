@@ -14,6 +14,7 @@ from seqdiff.report.assay import assay_figure
 from seqdiff.report.couplings import couplings_figure
 from seqdiff.report.probe import probe_figure
 from seqdiff.report.samplers import samplers_figure
+from seqdiff.report.spectra import spectra_figure
 from seqdiff.report.style import FLOOR, GREEN, GREY, INK, MODEL, PALE, RIVAL, Target, errors, figure, key_above
 
 Summary = Mapping[str, Any]
@@ -197,6 +198,7 @@ FIGURES = {
     "recovery": recovery_figure,
     "calibration": calibration_figure,
     "samplers": samplers_figure,
+    "spectra": spectra_figure,
     "variants": variants_figure,
     "probe": probe_figure,
     "assay": assay_figure,

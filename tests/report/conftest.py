@@ -17,6 +17,7 @@ def summaries() -> dict[str, dict]:
         "assay": assay(),
         "probe": probe(),
         "couplings": couplings(),
+        "spectra": spectra(),
     }
 
 
@@ -145,3 +146,21 @@ def couplings() -> dict:
         for rank, (i, apart) in enumerate(zip(rng.integers(0, 60, 100).tolist(), rng.integers(6, 40, 100).tolist()), 1)
     ]  # fmt: skip
     return {"question": "couplings", "columns": 100, "first": 24, "pairs": pairs}
+
+
+def spectra() -> dict:
+    rng = np.random.default_rng(8)
+    sets = ("test", "samples", "train")
+    test = np.sort(rng.dirichlet(np.ones(136)))[::-1]
+    words = [[f"W{i:03}", share, *(share * rng.lognormal(0, 0.1, 2)).tolist()] for i, share in enumerate(test.tolist())]
+    of = lambda value, se: {"value": value, "se": se}  # noqa: E731
+    rows = [{"k": k, "words": 4**k, "samples": of(2e-4 * 3**k, 1e-4 * 2**k), "train": of(1e-4 * 3**k, 1e-4 * 2**k),
+             "independent": 0.012 * (k - 1)} for k in range(1, 7)]  # fmt: skip
+    shares = {"A": 0.29, "C": 0.21, "G": 0.21, "T": 0.29}
+    gc = {name: {"mean": of(0.4, 0.01), "deviation": 0.06, "counts": rng.poisson(6, 25).tolist()} for name in sets}
+    return {"question": "spectra", "unit": "base", "examples": "windows", "window_length": 512, "both_strands": True,
+            "sampler": {"kind": "ancestral", "steps": 32}, "sequences": {"test": 192, "samples": 64, "train": 64},
+            "letters": dict.fromkeys(sets, 32_768), "settings": {"samples": 64}, "spectra": rows,
+            "words": {"k": 4, "columns": list(sets), "rows": words}, "gc": gc,
+            "composition": [{"symbol": a} | {name: of(p, 0.004) for name in sets} for a, p in shares.items()],
+            "cpg": {name: of(0.2, 0.02) for name in sets}}  # fmt: skip

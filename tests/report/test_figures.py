@@ -34,6 +34,8 @@ def test_same_numbers_same_picture_other_numbers_another(question, summaries, tm
             other["samplers"][2]["bits"]["value"] += 0.05
         case "assay":
             other["points"][3][0] += 1
+        case "spectra":
+            other["spectra"][3]["samples"]["value"] += 0.05
         case "couplings":
             other["pairs"][3]["i"] += 1
         case "probe":
