@@ -138,6 +138,39 @@ def parsed(text: str, protein: Protein) -> "tuple[Mutant | Reason, list[Residue]
     return Mutant(tuple(change for change in changes if change.ref != change.alt)), named
 
 
+class Substitution(NamedTuple):
+    """One residue for another, as it is written."""
+
+    before: str
+    number: int
+    after: str
+
+
+def substitutions(text: str) -> tuple[Substitution, ...] | None:
+    """The substitutions that a cell names, without a wild type to check them with; None where it names other things.
+
+    What stays as it is (WT, A24A) is no substitution.
+
+    >>> substitutions("p.Ala24Gly:K30R"), substitutions("WT"), substitutions("A24del")
+    ((Substitution(before='A', number=24, after='G'), Substitution(before='K', number=30, after='R')), (), None)
+    """
+    text = text.strip().strip("'\"")
+    if _WILD_TYPE.fullmatch(text):
+        return ()
+    text = re.sub(r"^\S+:(?=p\.)", "", text)
+    text = re.sub(r"p\.|[\[\]()]", "", text)
+    if _JOINED.fullmatch(text):
+        text = re.sub("[_-]", ":", text)
+    found = [_SUBSTITUTION.fullmatch(part) for part in _BETWEEN.split(text) if part]
+    if not found or any(part is None or part[3] in ("?", "-") for part in found):
+        return None
+    named = [
+        Substitution(_letters(part[1]), int(part[2]), part[3] if part[3] == "=" else _letters(part[3]))
+        for part in found
+    ]
+    return tuple(each for each in named if each.after not in ("=", each.before))
+
+
 def of_sequence(text: str, protein: Protein) -> "Mutant | Reason":
     """What a whole mutated sequence changes: of one length single substitutions, else one stretch for another.
 
