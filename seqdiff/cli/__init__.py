@@ -20,11 +20,13 @@ from seqdiff.cli import (
     embed,
     evaluate,
     finetune,
+    gather,
     genomes,
     import_,
     infill,
     predict,
     sample,
+    scatter,
     score,
     train,
     variants,
@@ -92,6 +94,8 @@ app.command("predict")(guarded(predict.command))
 app.command("evaluate")(guarded(evaluate.command))
 app.command("compare")(guarded(compare.command))
 app.command("import")(guarded(import_.command))
+app.command("scatter")(guarded(scatter.command))
+app.command("gather")(guarded(gather.command))
 app.command("doctor")(guarded(doctor.command))
 genomes_app = typer.Typer(help="Genomes that seqdiff knows by name.", no_args_is_help=True, rich_markup_mode=None)
 genomes_app.command("list")(guarded(genomes.list_genomes))

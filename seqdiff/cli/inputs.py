@@ -56,32 +56,18 @@ def checked(
         raise UsageError(
             f"--fasta {fasta}: the model was trained on {alphabet.name}, which infill and score take with --image"
         )
-    with contextlib.ExitStack() as stack:
-        path = fasta
-        if fasta == "-" or (os.path.exists(fasta) and not os.path.isfile(fasta) and not os.path.isdir(fasta)):
-            if not spool:
-                yield fasta, {}
-                return
-            source = sys.stdin.buffer if fasta == "-" else stack.enter_context(open(fasta, "rb"))
-            try:
-                copy = stack.enter_context(tempfile.NamedTemporaryFile(prefix="seqdiff-"))
-                shutil.copyfileobj(source, copy)
-                copy.flush()
-            except OSError as error:
-                place = os.environ.get("TMPDIR", "the temporary folder (TMPDIR says which)")
-                raise DataError(f"{name_of(fasta)} cannot be copied to {place}: {explain(error)}") from error
-            path = copy.name
+    if _only_once(fasta) and not spool:
+        yield fasta, {}
+        return
+    with readable_twice(fasta) as path:
         lengths, bases = {}, 0
-        try:
-            for record in read_records(path, duplicates=duplicates):
-                record = accepted(record, alphabet, fasta)
-                lengths[record.name] = len(record.sequence)
-                if alphabet.name == PROTEIN.name:
-                    bases += len(record.sequence) - len(record.sequence.translate(None, b"ACGTUNacgtun"))
-                if look:
-                    look(record)
-        except DataError as error:
-            raise DataError(str(error).replace(path, name_of(fasta))) from error
+        for record in read_records(path, duplicates=duplicates):
+            record = accepted(record, alphabet, fasta)
+            lengths[record.name] = len(record.sequence)
+            if alphabet.name == PROTEIN.name:
+                bases += len(record.sequence) - len(record.sequence.translate(None, b"ACGTUNacgtun"))
+            if look:
+                look(record)
         if bases > 0.95 * sum(lengths.values()):
             log.warning(
                 "%s: nearly all letters are A, C, G, T or N: is this DNA? This is a model of proteins", name_of(fasta)
@@ -89,13 +75,44 @@ def checked(
         yield path, lengths
 
 
+@contextlib.contextmanager
+def readable_twice(path: str) -> Iterator[str]:
+    """The path of a file, or of a temporary copy of what can be read only once (stdin, a pipe).
+
+    What is wrong with the copy is said of what was copied. Raises DataError where there is no room for it.
+    """
+    from seqdiff.data.source import name_of
+
+    if not _only_once(path):
+        yield path
+        return
+    with contextlib.ExitStack() as stack:
+        source = sys.stdin.buffer if path == "-" else stack.enter_context(open(path, "rb"))
+        try:
+            copy = stack.enter_context(tempfile.NamedTemporaryFile(prefix="seqdiff-"))
+            shutil.copyfileobj(source, copy)
+            copy.flush()
+        except OSError as error:
+            place = os.environ.get("TMPDIR", "the temporary folder (TMPDIR says which)")
+            raise DataError(f"{name_of(path)} cannot be copied to {place}: {explain(error)}") from error
+        try:
+            yield copy.name
+        except DataError as error:
+            raise DataError(str(error).replace(copy.name, name_of(path))) from error
+
+
+def _only_once(path: str) -> bool:
+    """Whether it is stdin or a pipe."""
+    return path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
+
+
 def spans(lengths: dict[str, int], bed: Path | None, regions: list[str], clip: bool) -> "dict[str, list[Interval]]":
     """The stretches asked for by record, checked against the records before anything is written."""
-    from seqdiff.data.intervals import parse_region, read_bed
+    from seqdiff.data.intervals import is_without_span, parse_region, read_bed
 
     intervals = read_bed(bed, lengths, clip=clip) if bed else []
     intervals += [parse_region(text, lengths, clip=clip) for text in regions]
-    if not intervals:
+    if not intervals and not (bed and is_without_span(bed)):
         raise UsageError(f"{bed}: holds no span")
     by_record: dict[str, list[Interval]] = {}
     for interval in intervals:

@@ -24,6 +24,8 @@ __all__ = ["Output", "Record", "accepted", "check_letters", "pieces", "read_reco
 
 log = logging.getLogger("seqdiff")
 
+NO_RECORD = b";seqdiff: this shard has no record\n"
+"""What a shard without a record holds: an empty file is refused, since mostly something went wrong before it."""
 _QUALITIES = bytes(range(33, 127))
 
 
@@ -69,24 +71,27 @@ def read_records(
     in length.
     """
     source = Source(path, progress=progress)
-    return _unique(source, duplicates)
+    return (record for _, record in unique(source, _records, duplicates))
 
 
-def _unique(source: Source, duplicates: str) -> Iterator[Record]:
+def unique(
+    source: Source, read: Callable[[Source], Iterator[tuple[int, Record]]], duplicates: str
+) -> Iterator[tuple[int, Record]]:
+    """The records that `read` finds, each with its line, none of whose names came before; see `read_records`."""
     lines: dict[str, int] = {}
     copies: dict[str, int] = {}
     dropped = 0
     with source:
-        for line, record in _records(source):
+        for line, record in read(source):
             if record.name not in lines or duplicates == "keep":
                 lines[record.name] = line
-                yield record
+                yield line, record
             elif duplicates == "first":
                 dropped += 1
             elif duplicates == "rename":
                 record = _renamed(record, lines, copies)
                 lines[record.name] = line
-                yield record
+                yield line, record
             else:
                 raise DataError(
                     f"{source.name}, line {line:,}: the name {shown(bytes_of(record.name))} was taken by the "
@@ -107,20 +112,26 @@ def _renamed(record: Record, taken: dict[str, int], copies: dict[str, int]) -> R
 
 
 def _records(source: Source) -> Iterator[tuple[int, Record]]:
-    first, line, text = _begin(source)
-    if first == b"@":
-        return _fastq(source, line, text)
-    return _fasta(source, line, text)
+    first, line, text = begin(source)
+    match first:
+        case b"@":
+            return fastq(source, line, text)
+        case b";":
+            return iter(())
+        case _:
+            return _fasta(source, line, text)
 
 
-def _begin(source: Source) -> tuple[bytes, int, Iterator[bytes]]:
-    """The first letter, its line, and the text from there on."""
+def begin(source: Source) -> tuple[bytes, int, Iterator[bytes]]:
+    """The first letter, its line, and the text from there on; a semicolon for `NO_RECORD`."""
     line = 1
     text = source.text()
     for block in text:
         start = block.lstrip(BLANKS)
         line += block[: len(block) - len(start)].count(b"\n")
         if start:
+            if start == NO_RECORD:
+                return b";", line, text
             if start[:1] not in (b">", b"@"):
                 row = start.split(b"\n", 1)[0]
                 raise DataError(
@@ -139,13 +150,16 @@ def pieces(source: Source) -> Iterator[tuple[bytes | None, bytes, int]]:
 
     Raises DataError as `read_records` does, and for FASTQ.
     """
-    first, line, text = _begin(source)
+    first, line, text = begin(source)
     if first == b"@":
         raise DataError(f"{source.name} is FASTQ: reads are no reference; give a FASTA file")
-    return _pieces(source, line, text)
+    if first == b";":
+        raise DataError(f"{source.name} is a shard without a record: give the file that was divided")
+    return stretches(source, line, text)
 
 
-def _pieces(source: Source, line: int, text: Iterator[bytes]) -> Iterator[tuple[bytes | None, bytes, int]]:
+def stretches(source: Source, line: int, text: Iterator[bytes]) -> Iterator[tuple[bytes | None, bytes, int]]:
+    """`pieces` of text that begins at a line."""
     header: list[bytes] | None = None
     fresh = True  # at the beginning of a line
     for block in text:
@@ -186,7 +200,7 @@ def _next_header(block: bytes, at: int) -> int:
 
 def _fasta(source: Source, line: int, text: Iterator[bytes]) -> Iterator[tuple[int, Record]]:
     header, began, parts, width, measured = b"", line, [], 0, False
-    for new, piece, at in chain(_pieces(source, line, text), [(b"", b"", 0)]):
+    for new, piece, at in chain(stretches(source, line, text), [(b"", b"", 0)]):
         if new is None:
             letters = piece.translate(None, BLANKS)
             parts.append(letters)
@@ -217,7 +231,8 @@ def first_word(header: bytes) -> str:
     return text_of(header.split(None, 1)[0])
 
 
-def _fastq(source: Source, line: int, text: Iterator[bytes]) -> Iterator[tuple[int, Record]]:
+def fastq(source: Source, line: int, text: Iterator[bytes]) -> Iterator[tuple[int, Record]]:
+    """The records of FASTQ text that begins at a line, each with its line."""
     lines = enumerate(split_lines(text), line)
     for began, head in lines:
         if not head.strip():

@@ -7,7 +7,7 @@ are 1-based and inclusive, as in samtools; the conversion happens here and nowhe
 import difflib
 import logging
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,9 @@ from seqdiff.data.source import Source, bytes_of, shown, text_of
 from seqdiff.errors import DataError
 
 log = logging.getLogger("seqdiff")
+
+NO_SPAN = b"#seqdiff: this shard has no span\n"
+"""What the BED of a shard without a span holds, of whose records nothing is asked."""
 
 
 class Interval(NamedTuple):
@@ -81,11 +84,7 @@ def read_bed(path: str | Path, contigs: Mapping[str, int] | None = None, *, clip
     """
     intervals, outside = [], 0
     with Source(path) as source:
-        for number, line in enumerate(source.lines(), 1):
-            if not line.strip() or line.startswith((b"#", b"track ", b"browser ")):
-                continue
-            where = f"{source.name}, line {number:,}"
-            interval = _bed_interval(line, where)
+        for where, _, interval in bed_lines(source):
             if contigs is not None:
                 if interval.contig not in contigs:
                     raise DataError(f"{where}: {unknown_contig(interval.contig, contigs)}")
@@ -97,6 +96,25 @@ def read_bed(path: str | Path, contigs: Mapping[str, int] | None = None, *, clip
     if outside:
         log.warning("%s: left out %d intervals past the ends of their contigs", path, outside)
     return intervals
+
+
+def is_without_span(path: str | Path) -> bool:
+    """Whether a BED file says that it is a shard without a span (`NO_SPAN`)."""
+    if not Path(path).is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(NO_SPAN) + 1) == NO_SPAN
+
+
+def bed_lines(source: Source) -> Iterator[tuple[str, bytes, Interval]]:
+    """The lines of a BED file that hold an interval: where each is (for messages), the line, and the interval.
+
+    Raises DataError as `read_bed` does, but for contigs.
+    """
+    for number, line in enumerate(source.lines(), 1):
+        if line.strip() and not line.startswith((b"#", b"track ", b"browser ")):
+            where = f"{source.name}, line {number:,}"
+            yield where, line, _bed_interval(line, where)
 
 
 def _bed_interval(line: bytes, where: str) -> Interval:
