@@ -17,6 +17,9 @@ SCHEMA = 1
 KEPT_AT_MOST = 10
 """Saves of a training."""
 
+MEMORY = {"micro_batch_size", "sharding", "activation_checkpointing"}
+"""Settings of a training that change its memory and, but for rounding, no result: a run may be resumed with others."""
+
 
 class Training(Config):
     """How the network is trained. Sizes are of the global batch, whatever the number of processes."""
@@ -56,6 +59,9 @@ class Training(Config):
     """Train with `torch.compile` of the network, forward and backward; validation, the loss and the optimizer stay as
     they are. On the CPU every network is one graph. On a GPU with mamba-ssm the graph breaks once in each Mamba layer,
     around its scan (`scan.cuda.mix`). The first step waits for the compiler, and on CPUs it brings little."""
+    sharding: Literal["none", "full"] = "none"
+    """`full` keeps of the network, its gradients, averages and moments on each process a part alone, and puts together
+    layer by layer where it computes (FSDP2): for networks that do not fit on one GPU. One process shares nothing."""
     activation_checkpointing: bool = False
     """Keep of each layer its input alone, and compute the layer again in the backward pass: less memory for more time,
     the same result."""
@@ -125,8 +131,10 @@ class Recipe(Config):
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
     def differences(self, other: "Recipe") -> list[str]:
-        """Settings in which two recipes differ, as lines `training.steps: 100 -> 200`."""
-        mine, theirs = (_flat(r.model_dump(mode="json", exclude={"written_by", "name"})) for r in (self, other))
+        """Settings in which two recipes differ, as lines `training.steps: 100 -> 200`; but for those of how the same
+        thing is computed in the memory there is."""
+        same = {"written_by": True, "name": True, "training": MEMORY}
+        mine, theirs = (_flat(r.model_dump(mode="json", exclude=same)) for r in (self, other))
         return [
             f"{key}: {mine.get(key, 'absent')} -> {theirs.get(key, 'absent')}"
             for key in dict.fromkeys([*mine, *theirs])

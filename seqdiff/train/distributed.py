@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from seqdiff.errors import ConfigError
+from seqdiff.train.sharding import Sharded
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Processes:
         return int(value)
 
     def wrap(self, denoiser: nn.Module, device: torch.device) -> nn.Module:
-        if self.world == 1:
+        """What to ask for losses whose gradients are averaged over processes; shards see to it themselves."""
+        if self.world == 1 or isinstance(denoiser, Sharded):
             return denoiser
         return DistributedDataParallel(denoiser, device_ids=[device.index] if device.type == "cuda" else None)
 
@@ -64,6 +66,9 @@ class Processes:
         if last or not isinstance(module, DistributedDataParallel):
             return nullcontext()
         return module.no_sync()
+
+
+ALONE = Processes()
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from seqdiff.train.sharding import cut_as, local
+
 
 class MovingAverage:
     """Exponential moving average of a network's parameters; buffers are taken as they are.
@@ -22,7 +24,8 @@ class MovingAverage:
     def update(self, step: int) -> None:
         """Take in the weights after step 1, 2, ..."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self._averages.values()), [p.detach() for p in self._parameters.values()], 1 - decay)
+        averages = [local(average) for average in self._averages.values()]
+        torch._foreach_lerp_(averages, [local(p.detach()) for p in self._parameters.values()], 1 - decay)
 
     @contextmanager
     def swapped_in(self) -> Iterator[nn.Module]:
@@ -44,7 +47,7 @@ class MovingAverage:
     @torch.no_grad()
     def restore(self, weights: dict[str, Tensor]) -> None:
         for name, average in self._averages.items():
-            average.copy_(weights[name])
+            average.copy_(cut_as(average, weights[name]))
 
     @torch.no_grad()
     def _copy(self, values: dict[str, Tensor]) -> None:

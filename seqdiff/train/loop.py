@@ -10,11 +10,13 @@ import logging
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from seqdiff import devices
 from seqdiff.checkpoint import Provenance, RunFolder
@@ -29,6 +31,8 @@ from seqdiff.train import start as starting
 from seqdiff.train.distributed import Processes, processes
 from seqdiff.train.learner import Learner
 from seqdiff.train.log import Display, Metrics, by_symbol
+from seqdiff.train.sharding import ask, short_pass
+from seqdiff.train.share import Share
 from seqdiff.train.signals import stop_wishes
 from seqdiff.train.tally import Tally
 from seqdiff.train.validation import Validation
@@ -58,8 +62,8 @@ def train(
         recipe = recipe.resolved()
         resuming = _may_start(recipe, folder, resume)
         start = None if resuming else starting.read(recipe)
-        memory.check(recipe, place)
-        learner = Learner(recipe, place, start and start.weights)
+        memory.check(recipe, place, group.world)
+        learner = Learner(recipe, place, start and start.weights, group)
         _try(learner, recipe, place)
         data = recipe.data.open()
         with folder.locked() if group.writes else nullcontext():
@@ -81,14 +85,18 @@ def _run(
 ) -> Stopped:
     settings, alphabet = recipe.training, recipe.data.alphabet
     loader = data.loader(recipe.seed, settings.batch_size)
-    validation = Validation(recipe.process, data.valid, settings.validation_windows, recipe.seed, group, device)
+    validation = Validation(
+        recipe.process, data.valid, settings.validation_windows, recipe.seed, group, device, sharded=learner.sharded
+    )
     tally = Tally(recipe.process.ignorance(alphabet.size))
     step, best, origin = 0, math.inf, start and start.origin
     if resuming:
         step, best, origin = _restore(folder, learner, tally, data.checksum, group)
     saved = step
-    network = group.wrap(torch.compile(learner.denoiser) if settings.compile else learner.denoiser, device)
+    compiled = settings.compile and not learner.sharded  # which compiles its layers
+    network = group.wrap(torch.compile(learner.network) if compiled else learner.network, device)
     dtype = devices.autocast_dtype(settings.precision, device)
+    keeps = not learner.sharded  # weights in bfloat16 from layer to layer, which shards let go of
 
     def provenance(nats: float | None, error: float | None) -> Provenance:
         if not recipe.process.bounds_likelihood:
@@ -96,6 +104,11 @@ def _run(
         return Provenance(
             alphabet.name, recipe.data.context, data.source, data.checksum, step, nats, error, origin, data.facts
         )
+
+    def ship(nats: float | None, error: float | None) -> None:
+        weights = learner.weights()
+        if group.writes:
+            folder.write_weights(weights, provenance(nats, error))
 
     metrics = Metrics(folder.metrics_file) if group.writes else None
     if metrics:
@@ -131,41 +144,27 @@ def _run(
             # Without any validation yet it may be missing; one that has been lost had done best so far.
             error = None
             if math.isfinite(best):
-                with learner.average.swapped_in() as averaged:
-                    best, error = validation(averaged)
-            if group.writes:
-                folder.write_weights(learner.average.weights(), provenance(_finite(best), error))
+                best, error = learner.averaged(validation)
+            ship(_finite(best), error)
         with stop_wishes() as received:
             while step < settings.steps:
                 step += 1
                 torch.manual_seed(seed_of(recipe.seed, "dropout", step, group.rank))
 
                 # The rows of this step, and how many symbols they score in all processes.
-                total = loader.rows(step)
-                share = group.share(total)
-                rows = share or range(1)  # a process without a row takes part with one that counts nothing
-                batch = loader.batch(step, rows)
-                if not share:
-                    batch = replace(batch, weight=torch.zeros_like(batch.weight))
-                letters = (batch.tokens != alphabet.pad).sum(dtype=torch.float64) if share else torch.tensor(0.0)
-                sums = torch.stack([batch.weight.sum(dtype=torch.float64), letters.double()])
-                count, letters = group.sum(sums).tolist()
-                draws = Streams.of_step(recipe.seed, step, rows, total)
+                share = Share.of_step(step, loader, recipe, group)
+                count, letters = group.sum(share.sums()).tolist()
 
                 # Gradients of the summed nats over the global count; DDP averages over processes, hence `world`.
                 nats: torch.Tensor | float = 0.0
-                micro = _rows_at_once(settings.micro_batch_size, recipe.data.context, batch)
-                for first in range(0, len(rows), micro):
-                    last_piece = first + micro >= len(rows)
-                    piece = batch.rows(slice(first, first + micro)).to(device)
+                for piece, draws, last_piece in share.pieces(group, alike=learner.sharded):
                     with (
                         group.no_sync(network, last=last_piece),
-                        torch.autocast(device.type, dtype, enabled=dtype is not None),
+                        torch.autocast(device.type, dtype, enabled=dtype is not None, cache_enabled=keeps),
                     ):
-                        streams = draws.select(range(first, first + len(piece)))
-                        loss = recipe.process.loss(labelled(network, piece.labels), piece, streams)
-                        (loss.nats * (group.world / max(count, 1.0))).backward()
-                    nats = nats + loss.nats.detach().double()
+                        loss = ask(network, partial(_loss, recipe, piece.to(device), draws))
+                        (loss * (group.world / max(count, 1.0))).backward()
+                    nats = nats + loss.detach().double()
                 gradient = learner.step(step, loader.letters)
                 tally.add(nats, count, letters, gradient)
 
@@ -177,20 +176,21 @@ def _run(
                     if not tally.judge(mean):
                         raise _diverged(step, mean, folder, saved)
                     speed = (tally.letters - logged) / (time.perf_counter() - since)
+                    with torch.no_grad():
+                        learned = ask(learner.network, recipe.process.logged)
                     if metrics:
                         metrics.write(
                             step=step, tokens=round(tally.letters), **{measure: mean},
                             learning_rate=learner.learning_rate, gradient_norm=float(gradient),
                             tokens_per_second=round(speed),
-                            **by_symbol(recipe.process.logged(learner.denoiser), alphabet),
+                            **by_symbol(learned, alphabet),
                         )  # fmt: skip
                     display.step(step, mean, speed)
                     tally.clear()
                     logged, since = tally.letters, time.perf_counter()
                 if step % settings.validate_every == 0 or last:
                     paused = time.perf_counter()
-                    with learner.average.swapped_in() as averaged:
-                        valid, error = validation(averaged)
+                    valid, error = learner.averaged(validation)
                     if not math.isfinite(valid):
                         raise _diverged(step, valid, folder, saved)
                     display.validation(step, valid, error)
@@ -198,8 +198,7 @@ def _run(
                         metrics.write(step=step, **{f"valid_{measure}": valid}, valid_standard_error=error)
                     if valid < best:
                         best = valid
-                        if group.writes:
-                            folder.write_weights(learner.average.weights(), provenance(valid, error))
+                        ship(valid, error)
                     since += time.perf_counter() - paused
                 if step % settings.save_every == 0 or last or stop:
                     if not math.isfinite(mean := tally.mean(group)):
@@ -207,13 +206,15 @@ def _run(
                     if not tally.strikes:  # what may be diverging does not replace the last good save
                         position = {"step": step, "best": _finite(best), "data": data.checksum, "start": origin}
                         position |= tally.saved(group)
+                        tensors = learner.tensors()
                         if group.writes:
                             metrics.flush()  # a run that goes on from here drops later lines, and lacks no earlier one
-                            folder.write_state(learner.tensors(), position, settings.keep)
+                            folder.write_state(tensors, position, settings.keep)
+                        del tensors
                         saved = step
                 if stop and not last:
-                    if group.writes and not folder.weights_file.is_file():
-                        folder.write_weights(learner.average.weights(), provenance(None, None))
+                    if group.agree(group.writes and not folder.weights_file.is_file()):
+                        ship(None, None)
                     return Stopped(saved, stop, _finite(best))
     finally:
         display.close()
@@ -222,19 +223,16 @@ def _run(
     return Stopped(step, 0, _finite(best))
 
 
-def _rows_at_once(micro_batch_size: int | None, context: int, batch: Batch) -> int:
-    """Rows of a forward pass: all, or as many as hold the letters of `micro_batch_size` whole rows."""
-    return max(1, micro_batch_size * context // batch.tokens.shape[1]) if micro_batch_size else len(batch)
+def _loss(recipe: Recipe, piece: Batch, draws: Streams, network: nn.Module) -> torch.Tensor:
+    """Nats of a piece of a batch, summed."""
+    return recipe.process.loss(labelled(network, piece.labels), piece, draws).nats
 
 
 def _try(learner: Learner, recipe: Recipe, device: torch.device) -> None:
     """One short pass of the network, so that what cannot compute here says so before there is a run."""
-    network = learner.denoiser
-    tokens = torch.full((1, network.columns or 8), recipe.data.alphabet.mask, device=device)
-    time = torch.ones(1, device=device) if network.takes_time else None
     dtype = devices.autocast_dtype(recipe.training.precision, device)
-    with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype is not None):
-        network(tokens, time)
+    with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype is not None, cache_enabled=False):
+        ask(learner.network, short_pass)
 
 
 def _may_start(recipe: Recipe, folder: RunFolder, resume: bool) -> bool:

@@ -15,13 +15,15 @@ COPIES = {"adamw": 5, "muon": 4}
 FLOAT = 4
 
 
-def check(recipe: Recipe, device: torch.device) -> None:
-    """Raises ConfigError for a pairwise network whose weights, and what training keeps of each, are too large."""
+def check(recipe: Recipe, device: torch.device, world: int = 1) -> None:
+    """Raises ConfigError for a pairwise network whose weights, and what training keeps of each, are too large for one
+    of `world` processes. In shards it has its part of everything, and whole weights and gradients while it computes."""
     if recipe.denoiser.kind != "pairwise":
         return
     room, columns = devices.memory(device), recipe.data.context
     weights = columns * (columns - 1) // 2 * recipe.data.alphabet.size**2
-    needed = weights * FLOAT * COPIES[recipe.training.optimizer]
+    copies = COPIES[recipe.training.optimizer]
+    needed = weights * FLOAT * (2 + copies / world if recipe.training.sharding == "full" and world > 1 else copies)
     if room is not None and needed > room:
         raise ConfigError(
             f"{columns:,} columns have {weights:,} couplings, to train which takes {needed / 1e9:,.0f} GB at least, "

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from seqdiff.train.sharding import cut_as, whole
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic iteration: they push every singular value to between 0.7 and 1.2 in five steps."""
 
@@ -35,11 +37,11 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
                 nesterov = parameter.grad.lerp(state["momentum"], group["momentum"])
-                direction = orthogonal(nesterov.flatten(1))
+                direction = orthogonal(whole(nesterov).flatten(1))  # of shards, every process does all of it
                 rows, columns = direction.shape
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 scale = max(1.0, rows / columns) ** 0.5
-                parameter.add_(direction.view_as(parameter), alpha=-group["lr"] * scale)
+                parameter.add_(cut_as(parameter, direction.view(parameter.shape)), alpha=-group["lr"] * scale)
 
 
 def orthogonal(matrix: Float[Tensor, "rows columns"], steps: int = 5) -> Float[Tensor, "rows columns"]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from seqdiff.recipe import Training
 from seqdiff.train.muon import Muon
+from seqdiff.train.sharding import cut_as
 
 
 def build(denoiser: nn.Module, training: Training) -> list[torch.optim.Optimizer]:
@@ -93,9 +94,10 @@ def state_tensors(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[tuple
 def restore(optimizers: Sequence[torch.optim.Optimizer], tensors: dict[str, Tensor]) -> None:
     """Put back what `state_tensors` gave."""
     for number, optimizer in enumerate(optimizers):
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             owner, index, key = name.split(".", 2)
             if int(owner) == number:
-                state.setdefault(int(index), {})[key] = tensor.clone()
+                state.setdefault(int(index), {})[key] = cut_as(parameters[int(index)], tensor).clone()
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -12,6 +12,7 @@ from seqdiff.diffusion.processes import ProcessConfig
 from seqdiff.errors import ConfigError
 from seqdiff.streams import Streams
 from seqdiff.train.distributed import Processes
+from seqdiff.train.sharding import Together, short_pass
 
 
 class Validation:
@@ -21,10 +22,18 @@ class Validation:
     """
 
     def __init__(
-        self, process: ProcessConfig, examples: Examples, count: int, seed: int, group: Processes, device: torch.device
+        self,
+        process: ProcessConfig,
+        examples: Examples,
+        count: int,
+        seed: int,
+        group: Processes,
+        device: torch.device,
+        *,
+        sharded: bool = False,
     ):
         self._process, self._examples, self._seed = process, examples, seed
-        self._group, self._device = group, device
+        self._group, self._device, self._sharded = group, device, sharded
         items = np.unique(np.linspace(0, len(examples) - 1, count).astype(np.int64))
         self._items = items[np.argsort(examples.sizes[items], kind="stable")]
 
@@ -39,9 +48,12 @@ class Validation:
         """
         mine = self._items[self._group.rank :: self._group.world]
         sums = torch.zeros(6, dtype=torch.float64)
+        asked = Together(denoiser, self._group.agree, short_pass) if self._sharded else denoiser
         for chunk in np.array_split(mine, max(1, len(mine) // 64)):
             if len(chunk):
-                sums += self._sums(denoiser, chunk)
+                sums += self._sums(asked, chunk)
+        if isinstance(asked, Together):
+            asked.finish()
         examples, nats, symbols, nats_squared, product, symbols_squared = self._group.sum(sums).tolist()
         if not symbols:
             raise ConfigError("the validation windows hold no known symbol; choose another split")
