@@ -7,6 +7,7 @@ trained stays, and a training that was killed goes on from its last save when th
 """
 
 OUT = config["out"]
+RUNS = config.get("runs", f"{OUT}/runs")
 SYSTEMS = systems_of(config)
 ONLY = " ".join(f"--only {name}" for name in SYSTEMS)
 COMPARISON_FILE = [config["comparison"]] if config["comparison"].endswith((".yaml", ".yml")) else []
@@ -21,7 +22,7 @@ rule system:
     params:
         comparison=config["comparison"],
         settings=changes(config["settings"]),
-        runs=f"{OUT}/runs",
+        runs=RUNS,
         options=options("device"),
         processes=PROCESSES,
     log:
@@ -47,8 +48,8 @@ rule table:
         comparison=config["comparison"],
         only=ONLY,
         settings=changes(config["settings"]),
-        runs=f"{OUT}/runs",
-        table=f"{OUT}/table",
+        runs=RUNS,
+        table=lambda wildcards, output: output[0].removesuffix(".tsv"),
         options=options("device"),
         processes=PROCESSES,
     log:

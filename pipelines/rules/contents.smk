@@ -33,8 +33,8 @@ def families_of(config):
             for error in jsonschema.Draft202012Validator(schema).iter_errors(given):
                 missing = [key for key in schema["required"] if key not in given]
                 lines.append(f"{where}: " + (f"no {missing[0]}" if missing else error.message))
-            for key, rule in known.items():
-                if rule.get("format") == "file" and key in given:
+            for key, field in known.items():
+                if field.get("format") == "file" and key in given:
                     lines += [f"{where}: {key}: {given[key]}: {wrong}" for wrong in CHECKS["file"](given[key])]
             if row["name"] in found:
                 lines.append(f"{where}: a second family is called {row['name']}")

@@ -20,9 +20,9 @@ rule scatter:
         bed=config.get("bed", []),
     output:
         fasta=temp(expand("{out}/shards-{n}/{k}-of-{n}.{kind}", out=OUT, n=N, k=range(1, N + 1), kind=READ)),
-        bed=temp(expand("{out}/shards-{n}/{k}-of-{n}.bed", out=OUT, n=N, k=range(1, N + 1)) if SPANS else []),
+        bed=temp(expand("{out}/shards-{n}/{k}-of-{n}.bed", out=OUT, n=N, k=range(1, N + 1) if SPANS else [])),
     params:
-        folder=f"{OUT}/shards-{N}",
+        folder=lambda wildcards, output: folder_of(output.fasta),
         number=N,
         spans=options("bed") if SPANS else "--by unknown",
     log:

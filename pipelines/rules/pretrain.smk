@@ -57,7 +57,7 @@ rule train:
         indexed=f"{OUT}/contigs.tsv",
         recipe=RECIPE_FILE,
     output:
-        trained=touch(f"{RUN}/trained"),
+        trained=touch(local(f"{RUN}/trained")),
     params:
         recipe=config["recipe"],
         data=changes(DATA),
@@ -81,11 +81,11 @@ rule train:
 
 rule evaluate:
     input:
-        trained=f"{RUN}/trained",
+        trained=local(f"{RUN}/trained"),
     output:
         f"{OUT}/evaluation.json",
     params:
-        run=lambda wildcards, input: folder_of(input),
+        run=lambda wildcards, input: folder_of([input.trained]),
         questions=" ".join(config["questions"]),
         settings=changes(config["evaluation"]),
         options=options("device"),
@@ -105,12 +105,12 @@ rule evaluate:
 
 rule report:
     input:
-        trained=f"{RUN}/trained",
+        trained=local(f"{RUN}/trained"),
         evaluation=f"{OUT}/evaluation.json",
     output:
         f"{OUT}/report.html",
     params:
-        run=lambda wildcards, input: folder_of(input),
+        run=lambda wildcards, input: folder_of([input.trained]),
         options=options("device"),
     log:
         f"{OUT}/logs/report.log",

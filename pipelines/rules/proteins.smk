@@ -3,11 +3,12 @@
     seqdiff train --resume -> seqdiff variants -> OUT/scored/NAME.tsv
                            -> seqdiff evaluate -> OUT/evaluations/NAME.json, all -> seqdiff gather -> OUT/metrics.tsv, .png
 
-What it reads: schemas/proteins.yaml, and a row of the table: schemas/rows/families.yaml. Run directories are OUT/runs/NAME
-with RUN/trained, as in pretrain.smk.
+What it reads: schemas/proteins.yaml, and a row of the table: schemas/rows/families.yaml. Run directories
+are OUT/runs/NAME, with RUN/trained, as in pretrain.smk.
 """
 
 OUT = config["out"]
+RUNS = config.get("runs", f"{OUT}/runs")
 FAMILIES = families_of(config)
 RECIPE_FILE = [config["recipe"]] if config["recipe"].endswith((".yaml", ".yml")) else []
 RESULTS = [*expand("{out}/scored/{family}.tsv", out=OUT, family=FAMILIES), f"{OUT}/metrics.tsv", f"{OUT}/metrics.png"]
@@ -18,7 +19,7 @@ rule train:
         alignment=lambda wildcards: FAMILIES[wildcards.family]["alignment"],
         recipe=RECIPE_FILE,
     output:
-        trained=touch(f"{OUT}/runs/{{family}}/trained"),
+        trained=touch(local(f"{RUNS}/{{family}}/trained")),
     params:
         recipe=config["recipe"],
         data=lambda wildcards: data_of(FAMILIES[wildcards.family]),
@@ -42,13 +43,13 @@ rule train:
 
 rule variants:
     input:
-        trained=f"{OUT}/runs/{{family}}/trained",
+        trained=local(f"{RUNS}/{{family}}/trained"),
         assay=lambda wildcards: FAMILIES[wildcards.family]["assay"],
         wild_type=lambda wildcards: FAMILIES[wildcards.family]["wild_type"],
     output:
         f"{OUT}/scored/{{family}}.tsv",
     params:
-        run=lambda wildcards, input: folder_of(input),
+        run=lambda wildcards, input: folder_of([input.trained]),
         residues=lambda wildcards: residues_of(FAMILIES[wildcards.family]),
         options=options("method", "device"),
     log:
@@ -67,13 +68,13 @@ rule variants:
 
 rule evaluate:
     input:
-        trained=f"{OUT}/runs/{{family}}/trained",
+        trained=local(f"{RUNS}/{{family}}/trained"),
         assay=lambda wildcards: FAMILIES[wildcards.family]["assay"],
         wild_type=lambda wildcards: FAMILIES[wildcards.family]["wild_type"],
     output:
         f"{OUT}/evaluations/{{family}}.json",
     params:
-        run=lambda wildcards, input: folder_of(input),
+        run=lambda wildcards, input: folder_of([input.trained]),
         residues=lambda wildcards: residues_of(FAMILIES[wildcards.family]),
         options=options("method", "score_column", "device"),
     log:

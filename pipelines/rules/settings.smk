@@ -31,9 +31,9 @@ def checked(config):
         del config[key]
     for key in [key for key, value in config.items() if value is None]:
         del config[key]  # as if it were not there: YAML's `bed:` and `--config bed=`
-    for key, rule in known.items():
-        if "default" in rule:
-            config.setdefault(key, rule["default"])
+    for key, field in known.items():
+        if "default" in field:
+            config.setdefault(key, field["default"])
     for error in jsonschema.Draft202012Validator(schema).iter_errors(config):
         if error.validator == "required":
             missing = next(key for key in error.validator_value if key not in config)
@@ -42,9 +42,9 @@ def checked(config):
             lines.append(f"{schema['$comment']}")
         else:
             lines.append(f"{'.'.join(map(str, error.absolute_path))}: {error.message}; {_about(known, error)}")
-    for key, rule in known.items():
-        if isinstance(config.get(key), str) and rule.get("format") in CHECKS:
-            lines += [f"{key}: {config[key]}: {wrong}" for wrong in CHECKS[rule["format"]](config[key])]
+    for key, field in known.items():
+        if isinstance(config.get(key), str) and field.get("format") in CHECKS:
+            lines += [f"{key}: {config[key]}: {wrong}" for wrong in CHECKS[field["format"]](config[key])]
     if lines:
         raise WorkflowError("the config cannot be used:\n  " + "\n  ".join(sorted(lines)))
 
@@ -102,7 +102,7 @@ def _as_yaml(value):
 
 def weights(model):
     """The file that says whether a model has changed; none for one that ships."""
-    return [] if model in shipped.shipped_runs() else [f"{model}/model.safetensors"]
+    return [] if model in shipped.shipped_runs() else [local(f"{model}/model.safetensors")]
 
 
 def memory(wildcards, attempt):
@@ -111,8 +111,8 @@ def memory(wildcards, attempt):
 
 
 def folder_of(files):
-    """The run directory whose training is, or will be, marked as come to its end: the folder of RUN/trained."""
-    return str(Path(files.trained).parent)
+    """The folder of some files: of shards, or the run directory of RUN/trained."""
+    return str(Path(files[0]).parent)
 
 
 GPUS = config.get("gpus") or 0

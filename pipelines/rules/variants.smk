@@ -16,7 +16,7 @@ rule scatter:
     output:
         temp(expand("{out}/shards-{n}/{k}-of-{n}.vcf.gz", out=OUT, n=N, k=range(1, N + 1))),
     params:
-        folder=f"{OUT}/shards-{N}",
+        folder=lambda wildcards, output: folder_of(output),
         number=N,
     log:
         f"{OUT}/logs/scatter.log",
