@@ -50,11 +50,11 @@ def one_kind(paths: Sequence[str]) -> tuple[str, list[str]]:
     first = next(iter(kinds))
     for path, kind in kinds.items():
         if kind != kinds[first]:
-            raise DataError(f"{first} is {_KINDS[kinds[first]]}, {path} is {_KINDS[kind]}: give files of one kind")
+            raise DataError(f"{first} is {KINDS[kinds[first]]}, {path} is {KINDS[kind]}: give files of one kind")
     return kinds[first], list(kinds)
 
 
-_KINDS = {
+KINDS = {
     "FASTA": "FASTA",
     "FASTQ": "FASTQ",
     "VCF": "a VCF",
