@@ -31,7 +31,7 @@ _OPTION = re.compile(r"(?<![\w/-])--([a-z]+(?:-[a-z]+)*)")
 
 def kinds() -> dict[str, type[Sampler]]:
     """Every sampler by its kind, those of one process alone among them."""
-    return dict(members(SamplerConfig)) | SAMPLERS
+    return {**members(SamplerConfig), **SAMPLERS}  # type: ignore[dict-item]
 
 
 def presets() -> dict[str, dict[str, Any]]:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
+import numpy as np
+
 from seqdiff.data.fasta import Record
 from seqdiff.data.intervals import Interval
 from seqdiff.diffusion.samplers import Particles, Sampler
@@ -164,7 +166,7 @@ class Fills(Trained):
         """
         if design:
             design.require_dna(self.alphabet)
-            if not isinstance(sampler or Particles(), Particles):
+            if sampler is not None and not isinstance(sampler, Particles):
                 raise UsageError(f"constraints are met by the sampler particles, not by {sampler.kind}")
         chosen = sampler or (Particles(particles=PARTICLES) if design else self.sampler())
         return infill.infill(
@@ -301,11 +303,14 @@ class Fills(Trained):
                     f"sequences of {self.recipe.name} have the {self.columns:,} columns of a family: leave --length out"
                 )
             return [self.columns] * count
-        if isinstance(length, int):
-            return [length] * count
+        low, high = (length, length) if length is None or isinstance(length, int | np.integer) else length
+        if low is not None and high is not None and not 0 < low <= high:
+            raise UsageError(f"length={length}: from the shortest to the longest, from 1 on")
+        if low is not None and low == high:
+            return [int(low)] * count
         if length is None and self.lengths is None:
             raise UsageError(f"nothing tells how long sequences of {self.recipe.name} are: give --length")
-        known, (low, high) = self.lengths or Lengths([]), length or (None, None)
-        if self.lengths and length and not known.seen(low, high):
+        known = self.lengths or Lengths([])
+        if self.lengths and low is not None and high is not None and not known.seen(low, high):
             logger.warning("no training sequence has %s to %s letters: all these lengths are equally likely", low, high)
         return known.draw(seed, [f"sample{number}" for number in range(1, count + 1)], low, high)

@@ -66,14 +66,14 @@ def variants(found: Iterable[tuple[VcfRecord, Sequence[Effect]]]) -> "pd.DataFra
     """A row an allele: the columns of `seqdiff variants -o x.tsv`."""
     import pandas as pd
 
-    columns = ("contig", "pos", "id", "ref", "alt", "llr", "se", "method", "context", "reason")
+    names = ["contig", "pos", "id", "ref", "alt", "llr", "se", "method", "context", "reason"]
     rows = []
     for record, effects in found:
-        name = text_of(record.columns[2])
+        label = text_of(record.columns[2])
         for effect in effects:
             contig, start, ref, alt = effect.variant
-            rows.append((contig, start + 1, None if name == "." else name, ref, alt, *effect[1:]))
-    frame = pd.DataFrame(rows, columns=list(columns))
+            rows.append((contig, start + 1, None if label == "." else label, ref, alt, *effect[1:]))
+    frame = pd.DataFrame(rows, columns=names)
     return frame.astype({"llr": "float64", "se": "float64", "context": "Int64"})
 
 
@@ -98,8 +98,8 @@ def _rows(frame: "pd.DataFrame") -> Iterator[tuple[Any, ...]]:
         if column is None:
             raise DataError(f"the variants have no column {wanted!r}; they have {', '.join(map(str, frame.columns))}")
         chosen.append(frame[column])
-    names = frame[by_name["id"]] if "id" in by_name else ["."] * len(frame)
-    return zip(*chosen, names, strict=True)
+    ids = frame[by_name["id"]] if "id" in by_name else ["."] * len(frame)
+    return zip(*chosen, ids, strict=True)
 
 
 def _record(number: int, given: Any) -> VcfRecord:

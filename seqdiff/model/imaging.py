@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from seqdiff.data.levels import Levels
 from seqdiff.diffusion.likelihood import ScorerConfig
 from seqdiff.diffusion.samplers import Sampler
 from seqdiff.errors import UsageError
@@ -18,9 +19,10 @@ class Images(Fills, Scores):
     @property
     def canvas(self) -> Canvas:
         """The shape and levels of its images. Raises UsageError for a model of other things."""
-        if (grid := self.recipe.data.grid) is None:
+        grid, levels = self.recipe.data.grid, self.alphabet
+        if grid is None or not isinstance(levels, Levels):
             raise UsageError(f"{self.recipe.name} was trained on {self.alphabet.name}, not on images")
-        return Canvas(grid, self.alphabet)
+        return Canvas(grid, levels)
 
     def sample_images(
         self, count: int, sampler: Sampler | None = None, *, seed: int = 0

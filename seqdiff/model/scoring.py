@@ -143,16 +143,18 @@ class Scores(Trained):
 
         Raises UsageError for a method or numbers of draws that a model which gives -log p itself has no use for.
         """
-        settings, how = settings or VariantScorer(), {"seed": seed, "batch_tokens": self.batch_tokens}
+        settings, at_once = settings or VariantScorer(), self.batch_tokens
         process = self.recipe.process
         if process.fills_masks or not process.exact:
-            return ChangeScorer(genome, self.denoise, self.context, settings, **how)
+            return ChangeScorer(genome, self.denoise, self.context, settings, seed=seed, batch_tokens=at_once)
         if settings.method != "auto" or settings.model_fields_set - {"method"}:
             raise UsageError(
                 f"{self.recipe.name} was trained by process {process.kind}, which scores every variant exactly: "
                 "--method, --orders and --draws are of models that fill masks"
             )
-        return ChangeScorer(genome, self.denoiser, self.context, settings, exact=self.bound(), **how)
+        return ChangeScorer(
+            genome, self.denoiser, self.context, settings, exact=self.bound(), seed=seed, batch_tokens=at_once
+        )
 
     @from_python
     def mutations(
@@ -191,7 +193,8 @@ class Scores(Trained):
         elif record is not None:
             raise UsageError(f"record={record!r}: it is for a wild type in a file")
         else:
-            protein = protein_of(*records_of([wild_type]), "wild_type", first=first_residue)
+            (only,) = records_of([wild_type])
+            protein = protein_of(only, "wild_type", first=first_residue)
         scorer = self.mutant_scorer(protein, settings, seed=seed)
         table, frame = frames.mutants(mutants, column)
         if taken := [prefix + name for name in frames.ADDED if prefix + name in table]:

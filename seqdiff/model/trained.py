@@ -33,7 +33,8 @@ class Trained:
         self.denoiser: Denoise = self.frozen
         """The network as it was trained: what samplers and bounds of its own process ask."""
         self.recipe, self.provenance, self.device = recipe, provenance, device
-        self._context = recipe.data.context
+        assert recipe.data.context is not None, "of a recipe that is resolved"
+        self._context: int = recipe.data.context
         self.is_guided = False
         self.batch_tokens = 16_384 if device.type == "cpu" else 262_144
 

@@ -30,8 +30,8 @@ def check(data: Modality, process: Process, denoiser: Network) -> None:
             + ("set denoiser.causal=true" if has else f"{network!r} cannot be one ({_with_setting('causal')} can)")
         )
     if (blocks := process.needs_blocks) != denoiser.blocks:
-        has = "block_length" in type(denoiser).model_fields
-        cure = f"set denoiser.block_length={blocks}" if has else "choose a transformer, which can be one"
+        takes = "block_length" in type(denoiser).model_fields
+        cure = f"set denoiser.block_length={blocks}" if takes else "choose a transformer, which can be one"
         raise ValueError(
             f"process {kind!r} has blocks of {blocks} letters, and the network must see them as such: {cure}"
             if blocks
@@ -45,10 +45,10 @@ def check(data: Modality, process: Process, denoiser: Network) -> None:
         )
     grid = getattr(denoiser, "grid", None)
     if grid not in (None, data.grid):
-        has = "no images" if data.grid is None else f"images of {' x '.join(map(str, data.grid))}"
+        shown = "no images" if data.grid is None else f"images of {' x '.join(map(str, data.grid))}"
         raise ValueError(
             f"denoiser.grid: the network is for images of {' x '.join(map(str, grid))} (rows, columns, channels), "
-            f"and the data has {has}"
+            f"and the data has {shown}"
         )
     if data.labels and not denoiser.takes_labels:
         raise ValueError(f"data.labels: a {network!r} network takes no labels")
@@ -59,8 +59,8 @@ def check(data: Modality, process: Process, denoiser: Network) -> None:
         )
     if process.needs_hollow and not denoiser.hollow:
         raise ValueError(
-            f"process.estimator {process.estimator!r} needs a network whose output at a position does not see "
-            f"its own letter, which this {denoiser.kind!r} is not: set denoiser.kind: hollow-convolution, or "
+            f"process.estimator {getattr(process, 'estimator', None)!r} needs a network whose output at a position "
+            f"does not see its own letter, which this {denoiser.kind!r} is not: set denoiser.kind: hollow-convolution, or "
             "process.estimator: exact-count"
         )
     if denoiser.equivariant and not data.alphabet.complementary:

@@ -92,15 +92,17 @@ def parse(values: dict[str, Any], source: str, switched: Mapping[str, Mapping[st
     try:
         return Recipe.model_validate(values)
     except pydantic.ValidationError as error:
-        lines, left = [], {}
+        lines: list[str] = []
+        left: dict[str, list[str]] = {}
         for wrong in error.errors():
-            part, name, *deeper = (*_resolve(wrong["loc"])[0], "", "")
+            part, name, *deeper = (*map(str, _resolve(wrong["loc"])[0]), "", "")
             was = (switched or {}).get(part, {})
             if wrong["type"] == "extra_forbidden" and name in was and not any(deeper):
                 left.setdefault(part, []).append(name)
             else:
                 lines.append(explain(wrong))
-        lines += [_explain_left(part, names, values[part], switched[part]["kind"]) for part, names in left.items()]
+        before = switched or {}
+        lines += [_explain_left(part, names, values[part], before[part]["kind"]) for part, names in left.items()]
         raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from error
 
 

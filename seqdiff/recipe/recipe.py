@@ -83,7 +83,7 @@ class Training(Config):
 class Recipe(Config):
     """One run: what is learned from, what is learned, with which network, and how."""
 
-    schema_version: Annotated[Literal[1], Field(alias="schema")] = SCHEMA
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = SCHEMA  # type: ignore[assignment]
     written_by: str = ""
     """The version that wrote a run's recipe.yaml; not part of what a recipe is."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -103,12 +103,12 @@ class Recipe(Config):
         """Whether training shows one strand of a double one to a network that does not treat both alike."""
         if not self.data.alphabet.complementary:
             return False
-        return not (self.denoiser.equivariant or self.data.reverse_complement)
+        return not (self.denoiser.equivariant or self.data.reverse_complement)  # type: ignore[union-attr]
 
     def resolved(self) -> "Recipe":
         """The recipe with what only its data can say filled in. Raises ConfigError where the rest does not fit that."""
         data = self.data.resolved()
-        denoiser = self.denoiser.resolved(data.context)
+        denoiser = self.denoiser.resolved(data.context)  # type: ignore[arg-type]
         try:
             check(data, self.process, denoiser)
         except ValueError as error:
@@ -133,7 +133,7 @@ class Recipe(Config):
     def differences(self, other: "Recipe") -> list[str]:
         """Settings in which two recipes differ, as lines `training.steps: 100 -> 200`; but for those of how the same
         thing is computed in the memory there is."""
-        same = {"written_by": True, "name": True, "training": MEMORY}
+        same: dict[str, Any] = {"written_by": True, "name": True, "training": MEMORY}
         mine, theirs = (_flat(r.model_dump(mode="json", exclude=same)) for r in (self, other))
         return [
             f"{key}: {mine.get(key, 'absent')} -> {theirs.get(key, 'absent')}"

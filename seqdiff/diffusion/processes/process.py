@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -44,6 +44,11 @@ class Process(Config, ABC):
     the time where it takes it), and says of itself what it learned and by which process it was trained
     (`denoise.learned`, `denoise.process_of`).
     """
+
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> str: ...
 
     samplers: ClassVar[tuple[type[Sampler], ...]] = ()
     """Samplers that are of this process alone; their `of` is its kind."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int, Int64
@@ -41,6 +41,11 @@ class Sampler(Config, ABC):
     `temperature` and `top_p` change the law that is sampled: mu^(1/temperature), renormalised, then cut to its
     nucleus (see `categorical.log_probabilities`). At 1 and 1 the law is the model's own.
     """
+
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> str: ...
 
     of: ClassVar[str | None] = None
     """The kind of the one process whose networks it samples, as they are trained; None: any that fills masks, through
