@@ -60,8 +60,8 @@ def check(data: Modality, process: Process, denoiser: Network) -> None:
     if process.needs_hollow and not denoiser.hollow:
         raise ValueError(
             f"process.estimator {getattr(process, 'estimator', None)!r} needs a network whose output at a position "
-            f"does not see its own letter, which this {denoiser.kind!r} is not: set denoiser.kind: hollow-convolution, or "
-            "process.estimator: exact-count"
+            f"does not see its own letter, which this {denoiser.kind!r} is not: set denoiser.kind: hollow-convolution, "
+            "or process.estimator: exact-count"
         )
     if denoiser.equivariant and not data.alphabet.complementary:
         raise ValueError(
