@@ -111,16 +111,14 @@ rule report:
         f"{OUT}/report.html",
     params:
         run=lambda wildcards, input: folder_of([input.trained]),
-        options=options("device"),
     log:
         f"{OUT}/logs/report.log",
     benchmark:
         f"{OUT}/benchmarks/report.tsv"
-    threads: config["threads"]
+    threads: 1
     resources:
-        mem_mb=memory,
+        mem_mb=4000,
         runtime=config["runtime"],
-        **ON_GPUS,
     shell:
-        "seqdiff report {params.run:q} --evaluation {input.evaluation:q} {params.options} -@ {threads}"
+        "seqdiff report {params.run:q} --evaluation {input.evaluation:q} --quick --device cpu -@ {threads}"
         " -o {output:q} 2> {log:q}"
