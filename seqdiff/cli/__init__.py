@@ -25,6 +25,7 @@ from seqdiff.cli import (
     import_,
     infill,
     predict,
+    report,
     sample,
     scatter,
     score,
@@ -92,6 +93,7 @@ app.command("embed")(guarded(embed.command))
 app.command("finetune")(guarded(finetune.command))
 app.command("predict")(guarded(predict.command))
 app.command("evaluate")(guarded(evaluate.command))
+app.command("report")(guarded(report.command))
 app.command("compare")(guarded(compare.command))
 app.command("import")(guarded(import_.command))
 app.command("scatter")(guarded(scatter.command))

@@ -1,6 +1,5 @@
 """seqdiff evaluate"""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -92,12 +91,12 @@ def command(
 
     Asked by name: samplers (what each sampler gives for its network calls, on the same gaps: share of the letters that
     stood there, bits, distance of k-mers), spectra (k-mers, letters, GC content and CpG of samples beside held-out
-    sequences, and what training sequences would come to) and variants (AUROC and AUPRC of telling positive from negative variants by
-    -LLR, the log-likelihood ratio of alternate to reference allele, by class of variant and with 95 % intervals). A
-    condition on INFO, ID, QUAL or FILTER is KEY, or KEY and a value with < <= > >= == or != between; && joins
-    conditions. Alleles that are both positive and negative, or neither, are left out. For proteins: assay (Spearman,
-    AUC, MCC, NDCG and top recall of the scores of mutants beside what an assay measured, as ProteinGym defines them;
-    variants --mutations asks the same) and, of a family, couplings (the pairs of columns that depend on each other
+    sequences, and what training sequences would come to) and variants (AUROC and AUPRC of telling positive from
+    negative variants by -LLR, the log-likelihood ratio of alternate to reference allele, by class of variant and with
+    95 % intervals). A condition on INFO, ID, QUAL or FILTER is KEY, or KEY and a value with < <= > >= == or != between;
+    && joins conditions. Alleles that are both positive and negative, or neither, are left out. For proteins: assay
+    (Spearman, AUC, MCC, NDCG and top recall of the scores of mutants beside what an assay measured, as ProteinGym
+    defines them; variants --mutations asks the same) and, of a family, couplings (the pairs of columns that depend on each other
     most, by the numbers of their residues). And probe (what the embeddings know of the labels of --train and --test:
     accuracy, MCC, F1, AUROC or correlations of a linear model, beside one of k-mer counts).
 
@@ -105,8 +104,11 @@ def command(
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
     from seqdiff import model as models
+    from seqdiff import resources
     from seqdiff.checkpoint import RunFolder
     from seqdiff.evaluate import DEFAULT, QUESTIONS, WITHOUT_DATA
+    from seqdiff.evaluate.evaluation import Evaluation
+    from seqdiff.files import checksum
     from seqdiff.report import figures as drawing
     from seqdiff.report.schedules import schedules_figure
 
@@ -117,7 +119,7 @@ def command(
         options.one_of("question", name, tuple(QUESTIONS))
     if mutations is not None and "variants" in names:
         names = tuple("assay" if name == "variants" else name for name in names)
-    changes = _changes(settings or [], tuple(QUESTIONS))
+    changes = changed(settings or [], tuple(QUESTIONS))
     if unasked := changes.keys() - set(names):
         raise UsageError(f"--set {unasked.pop()}...: that question is not asked")
     assay = "assay" in names
@@ -151,7 +153,7 @@ def command(
     if task is not None:
         options.one_of("--task", task, ("classification", "regression"))
     common = {} if seed is None else {"seed": seed}
-    asked = [_question(QUESTIONS, name, common | changes.get(name, {})) for name in names]
+    asked = [question_of(QUESTIONS, name, common | changes.get(name, {})) for name in names]
     for name in given.keys() & set(names):
         asked[names.index(name)].check()  # before the other questions take their time
     model = models.load(run, device)
@@ -170,11 +172,14 @@ def command(
     doubts = model.provenance.doubts(data.checksum) if data else []
     for doubt in doubts:
         models.logger.warning("%s: what is held out here may be known to it, so these numbers may flatter it", doubt)
-    answers: dict[str, Any] = {}
+    weights = checksum(RunFolder(models.SHIPPED if run is None else resources.run_folder(run)).weights_file)
+    found = Evaluation(
+        str(run) if run else "shipped", model.recipe.name, weights, data.source if data else None, tuple(doubts)
+    )
     for question in asked:
         with options.progress(question.question, "%", quiet, total=100) as advance:
             answer = question.ask(model, data, options.difference(advance, scale=100))
-        answers[answer.question] = answer.summary
+        found.add(answer)
         show(answer.table(), sys.stderr if str(output) == "-" else sys.stdout)
         if figures:
             drawing.draw(figures / f"{answer.question}.png", answer.question, answer.summary)
@@ -184,16 +189,11 @@ def command(
     if figures and (powers := model.recipe.process.logged(model.denoiser).get("powers")):
         schedules_figure(figures / "schedules.png", dict(zip(model.alphabet.names, powers, strict=True)), rows)
     if output:
-        from seqdiff.data.output import Output
-
-        header = {"model": str(run) if run else "shipped", "recipe": model.recipe.name}
-        header |= {"data": data.source} if data else {}
-        header |= {"doubts": doubts} if doubts else {}
-        with Output(output) as out:
-            out.write((json.dumps(header | {"answers": answers}, indent=2) + "\n").encode())
+        found.write(output)
 
 
-def _changes(settings: list[str], questions: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def changed(settings: list[str], questions: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """`--set QUESTION.setting=value`, by question. UsageError for anything else."""
     import yaml
 
     changes: dict[str, dict[str, Any]] = {}
@@ -209,7 +209,8 @@ def _changes(settings: list[str], questions: tuple[str, ...]) -> dict[str, dict[
     return changes
 
 
-def _question(questions: dict[str, Any], name: str, changes: dict[str, Any]) -> Any:
+def question_of(questions: dict[str, Any], name: str, changes: dict[str, Any]) -> Any:
+    """The question of a name with some settings. UsageError for settings that it has not."""
     import pydantic
 
     try:

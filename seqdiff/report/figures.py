@@ -147,10 +147,13 @@ def variants_figure(target: Target, summary: Summary) -> None:
         drawn.legend(handles, labels, loc="outside upper left", ncols=3, handlelength=1.8)
 
 
-def training_figure(target: Target, rows: Sequence[Mapping[str, Any]]) -> None:
+def training_figure(
+    target: Target, rows: Sequence[Mapping[str, Any]], baselines: Mapping[str, float] | None = None
+) -> None:
     """The training curve, from the lines of metrics.jsonl: bits a symbol in training and validation, and the rate.
 
-    The axis says so where the loss was that of masked language modelling, which is no bound.
+    The axis says so where the loss was that of masked language modelling, which is no bound. `baselines` are bits a
+    symbol of what the run is compared with, by name: lines, of which the lowest is always in sight.
     """
     bounds = not any("nats_per_selected" in row for row in rows)
     key = "nats_per_symbol" if bounds else "nats_per_selected"
@@ -169,12 +172,15 @@ def training_figure(target: Target, rows: Sequence[Mapping[str, Any]]) -> None:
             color=MODEL, marker="o", markersize=5, capsize=2.5, elinewidth=1.2, label="validation",
         )  # fmt: skip
         axes.set_ylabel("bits per symbol" if bounds else "bits per selected symbol (no bound)")
+        for (name, height), dashes in zip(sorted((baselines or {}).items()), (":", "--", "-."), strict=False):
+            axes.axhline(height, color=RIVAL, linestyle=dashes, linewidth=1.1, label=name)
         if bits:
             # The first steps come down from log2 K; the scale is for what follows.
             settled = [*bits[len(bits) // 20 :], *(row[f"valid_{key}"] / math.log(2) for row in valid)]
+            settled += [min(baselines.values())] if baselines else []
             room = 0.05 * (max(settled) - min(settled)) + 1e-3
             axes.set_ylim(min(settled) - room, max(settled) + room)
-        axes.set_title("Training", pad=28)
+        axes.set_title("Training", pad=46 if baselines else 28)
         key_above(axes)
         below.plot(steps, [math.nan if rate is None else rate for rate in rates], color=GREEN, linewidth=1.4)
         below.set_ylabel("learning rate")
