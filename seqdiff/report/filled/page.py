@@ -1,0 +1,275 @@
+"""The page of a table of filled letters."""
+
+from functools import partial
+
+import numpy as np
+
+from seqdiff.report.filled.chosen import SHORTEST, SHOWN_SAMPLES, Shown
+from seqdiff.report.filled.figures import confidence_figure, edges_figure, hidden_figure
+from seqdiff.report.filled.samples import KEPT
+from seqdiff.report.filled.tally import ROWS, Tally
+from seqdiff.report.filled.truth import NEAR
+from seqdiff.report.infill import FLANK, that_fit
+from seqdiff.report.logo import logo_figure
+from seqdiff.report.page import Facts, Figure, Page, Section, Table, Text, Warning
+
+LOGO_BYTES = 3 << 20
+"""SVG of logos on a page, at most."""
+BY_DISTANCE = ("distance", "letters", "mean probability", "mean entropy (bits)")
+ROWS_SHOWN = 2
+"""Rows of letters of one gap."""
+LONG_ONES = f" (of gaps of {SHORTEST} or more letters, where there are any)"
+WHY = {
+    "all": "All of them, in their order:",
+    "surest": f"The surest, with the least entropy a letter{LONG_ONES}:",
+    "least sure": f"The least sure, with the most entropy a letter{LONG_ONES}:",
+    "longest": "The longest:",
+    "first": "The first:",
+}
+
+
+def filled_page(tally: Tally, name: str, made_by: list[str], provenance: dict[str, str]) -> Page:
+    """Everything that a tally holds. `name` is what the table is called, `made_by` what its comments say."""
+    letters, gaps = f"{tally.letters:,} letters", f"{tally.gaps:,} gap{'' if tally.gaps == 1 else 's'}"
+    if not tally.letters:
+        nothing = Text("The table has no line: nothing was unknown, so nothing was filled.")
+        facts = Section("What was filled", (nothing, Facts(provenance)))
+        return Page(f"Filled letters: {name}", "A table without a filled letter.", (facts,))
+    summary = {
+        "letters filled": f"{tally.letters:,}",
+        "gaps": f"{tally.gaps:,}",
+        "expected to be right": f"{tally.confidence / tally.letters:.1%}",
+        "entropy of a letter": f"{tally.bits / tally.letters:.3f} of {np.log2(len(tally.symbols)):.3f} bits",
+    }
+    sections = [_what(tally, made_by, provenance), _sure(tally)]
+    if tally.truth is not None and tally.truth.hidden.any():
+        hidden = int(tally.truth.hidden.sum())
+        summary["hidden letters met"] = f"{int(tally.truth.right.sum()) / hidden:.1%}"
+        sections.append(_hidden(tally))
+    if tally.samples.records:
+        sections.append(_samples(tally))
+    sections += [_logos(tally), _listed(tally)]
+    about = (
+        f"{letters} in {gaps} of {tally.records:,} record{'' if tally.records == 1 else 's'}, as the model saw them."
+    )
+    return Page(f"Filled letters: {name}", about, tuple(sections), summary)
+
+
+def _what(tally: Tally, made_by: list[str], provenance: dict[str, str]) -> Section:
+    facts = {
+        "records": f"{tally.records:,}" + (f", {tally.fillings:,} fillings" if tally.fillings > tally.records else ""),
+        "gaps": f"{tally.gaps:,}, the longest of {tally.longest:,} letters",
+        "letters": f"{tally.letters:,}",
+        "expected to be right": f"{tally.confidence:,.1f} of {tally.letters:,} letters: the sum of their probabilities",
+        "made by": "; ".join(made_by) or "the table does not say with which model",
+    }
+    return Section("What was filled", (Facts(facts | provenance), _composition(tally), _lengths(tally)))
+
+
+def _composition(tally: Tally) -> Table:
+    rows = []
+    near = tally.truth.near if tally.truth is not None else None
+    beside = (lambda share: (f"{share:.2%}",)) if near is not None and near.sum() else (lambda _: ())
+    total = near.sum() if near is not None and near.sum() else 1
+    for i, symbol in enumerate(tally.symbols):
+        said = tally.expected[i] / tally.letters
+        there = 0 if near is None else near[ord(symbol)] / total
+        rows.append((symbol, f"{tally.filled[ord(symbol)] / tally.letters:.2%}", f"{said:.2%}", *beside(there)))
+    if set(tally.symbols) == set("ACGT"):
+        gc = [tally.symbols.index(base) for base in "GC"]
+        there = 0 if near is None else sum(near[ord(base)] for base in "GC") / total
+        filled = sum(int(tally.filled[ord(base)]) for base in "GC") / tally.letters
+        rows.append(("G and C", f"{filled:.2%}", f"{tally.expected[gc].sum() / tally.letters:.2%}", *beside(there)))
+    columns = ("letter", "filled", "by the probabilities", *((f"known within {NEAR}",) if beside(0) else ()))
+    return Table("Composition of what was filled, and what the probabilities come to", columns, tuple(rows))
+
+
+def _lengths(tally: Tally) -> Table:
+    rows = []
+    for power in np.flatnonzero(tally.lengths).tolist():
+        low, high = 2**power, 2 ** (power + 1) - 1
+        name = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        rows.append((name, f"{tally.lengths[power]:,}", f"{tally.letters_of_length[power]:,}"))
+    return Table("Gaps by their length", ("length", "gaps", "letters"), tuple(rows))
+
+
+def _sure(tally: Tally) -> Section:
+    bars = len(tally.confidences)
+    shares = tuple(
+        (f"{i / bars:.2f} to {(i + 1) / bars:.2f}", f"{count:,}", f"{count / tally.letters:.2%}")
+        for i, count in enumerate(tally.confidences.tolist())
+    )
+    sure = f"{tally.confidences[-bars // 10 :].sum() / tally.letters:.1%}"
+    chance = 1 / len(tally.symbols)
+    rows = tuple((name, f"{count:,}", f"{said:.4f}", f"{bits:.4f}") for name, count, said, bits in tally.edges.rows())
+    first, last = rows[0], rows[-1]
+    return Section(
+        "How sure the model is",
+        (
+            Text(
+                "The probability of a letter is the model's given everything known in its window before anything there "
+                "was filled (of a model that reads in one direction: given the letters before it). Were the model "
+                "perfectly calibrated, that share of letters would be right."
+            ),
+            Figure.of(
+                "Probabilities of the letters that were filled in.",
+                f"Histogram: {sure} of {tally.letters:,} letters have a probability of 0.9 or more; the mean is "
+                f"{tally.confidence / tally.letters:.3f}, that of a guess {chance:.3f}.",
+                partial(confidence_figure, counts=tally.confidences, letters=tally.letters, chance=chance),
+                Table("Letters by probability", ("probability", "letters", "share"), shares),
+            ),
+            Figure.of(
+                "Letters deep inside a gap have less to go by than those beside known letters.",
+                f"Two curves by distance to the nearest known letter: mean probability {first[2]} at {first[0]}, "
+                f"{last[2]} at {last[0]}; mean entropy {first[3]} and {last[3]} bits.",
+                partial(edges_figure, edges=tally.edges, symbols=len(tally.symbols)),
+                Table("By distance to the nearest known letter", BY_DISTANCE, rows),
+            ),
+        ),
+    )
+
+
+def _hidden(tally: Tally) -> Section:
+    truth = tally.truth
+    hidden, right, said = int(truth.hidden.sum()), int(truth.right.sum()), float(truth.said.sum())
+    bins = len(truth.hidden)
+    rows = tuple(
+        (
+            f"{i / bins:.1f} to {(i + 1) / bins:.1f}",
+            f"{truth.hidden[i]:,}",
+            f"{truth.said[i] / truth.hidden[i]:.3f}",
+            f"{truth.right[i] / truth.hidden[i]:.3f}",
+        )
+        for i in np.flatnonzero(truth.hidden).tolist()
+    )
+    return Section(
+        "Letters that were hidden",
+        (
+            Text(
+                f"The FASTA knows {hidden:,} of the filled letters (`--bed` or `--region` hid them): {right:,} "
+                f"({right / hidden:.1%}) were filled as they are there; by their probabilities {said:,.1f} "
+                f"({said / hidden:.1%}) were to be."
+            ),
+            Figure.of(
+                "How often a letter was the hidden one, by the probability that it was given; bars are two standard "
+                "errors, as if letters were independent.",
+                f"Reliability diagram of {hidden:,} letters: {right / hidden:.1%} right where {said / hidden:.1%} were "
+                "expected.",
+                partial(hidden_figure, truth=truth),
+                Table("Hidden letters by probability", ("probability", "letters", "mean", "right"), rows),
+            ),
+        ),
+    )
+
+
+def _samples(tally: Tally) -> Section:
+    samples = tally.samples
+    facts = {"records with several fillings": f"{samples.records:,}, up to {samples.most:,} each"}
+    blocks: list = []
+    if samples.pairs:
+        facts |= {
+            "places that all fillings fill alike": f"{samples.unanimous:,} of {samples.letters:,} "
+            f"({samples.unanimous / samples.letters:.1%})",
+            "gaps that all fillings fill alike": f"{samples.gaps_alike:,} of {samples.gaps:,}",
+            "two fillings agree at a place": f"{samples.equal / samples.pairs:.2%}",
+            "would agree, were each letter drawn by itself": f"{samples.alone / samples.pairs:.2%}",
+        }
+        blocks.append(
+            Text(
+                "Fillings that agree more often than letters drawn one by one from their own probabilities are drawn "
+                "at low temperature, or not at random at all; fewer agreements mean that letters hang together."
+            )
+        )
+    if samples.cut:
+        blocks.append(Text(f"Of {samples.cut:,} records the first {KEPT:,} letters were compared."))
+    if samples.unlike:
+        blocks.append(
+            Warning(
+                f"The fillings of {samples.unlike:,} records are of different positions (as with `--insert`), so they "
+                "were not compared."
+            )
+        )
+    return Section("How the fillings agree", (*blocks, Facts(facts)))
+
+
+def _logos(tally: Tally) -> Section:
+    groups = tally.chosen.groups()
+    shown = [gap for gaps in groups.values() for gap in gaps]
+    around = tally.truth.around(shown, FLANK) if tally.truth is not None else {}
+    blocks: list = [
+        Text(
+            "A stack is as high as what is known of a letter (bits); within it, each letter by its probability. Below "
+            "stand the letters that were filled in, and the probability of each as a bar"
+            + (
+                ", between the letters beside the gap."
+                if around
+                else ". With `--fasta` the letters beside gaps appear."
+            )
+        )
+    ]
+    size = left_out = 0
+    for why, gaps in groups.items():
+        if gaps and size <= LOGO_BYTES:
+            blocks.append(Text(WHY[why]))
+        for gap in gaps:
+            if size > LOGO_BYTES:
+                left_out += 1
+                continue
+            figure, cut = _logo(gap, tally.symbols, around.get(id(gap)))
+            size += len(figure.drawing.svg)
+            blocks.append(figure)
+            if cut:
+                blocks.append(Text(f"{cut:,} more letters of this gap are not shown."))
+    rest = tally.gaps - len(shown) + left_out
+    if rest and tally.fillings == tally.records:
+        blocks.append(Text(f"{rest:,} more gap{'' if rest == 1 else 's'} are not shown as logos."))
+    return Section("Gaps as logos", tuple(blocks))
+
+
+def _logo(gap: Shown, symbols: str, beside: tuple[str, str, str] | None) -> tuple[Figure, int]:
+    """The picture of a gap, and how many of its letters it has no room for."""
+    left, right, inside = beside or ("", "", "")
+    filled = gap.letters.tobytes().decode()
+    drawn = {
+        "left": left, "right": right, "filled": filled, "probabilities": gap.probabilities, "symbols": symbols,
+        "start": gap.start + 1, "confidence": True,
+    }  # fmt: skip
+    if any(letter in symbols for letter in inside):
+        drawn["truth"] = inside
+    if gap.length > len(filled):
+        drawn["right"] = ""
+    ((panel, *_), _) = that_fit([drawn], rows=ROWS_SHOWN)
+    fits = len(panel["filled"])
+    panel["others"] = {
+        f"sample {number}": letters.tobytes().decode()[:fits] for number, letters in sorted(gap.others.items())
+    }
+    if "truth" in panel:
+        panel["truth"] = panel["truth"][:fits]
+    place = f"{gap.base}:{gap.start + 1:,}-{gap.start + gap.length:,}"
+    means = f"mean probability {gap.confidence:.3f}, entropy {gap.bits:.3f} bits a letter"
+    rows = tuple(
+        (f"{gap.start + i + 1:,}", filled[i], *(f"{p:.4f}" for p in gap.probabilities[i])) for i in range(fits)
+    )
+    figure = Figure.of(
+        f"{place}, {gap.length:,} letter{'' if gap.length == 1 else 's'}: {means}.",
+        f"Sequence logo of the gap {place}, filled with {filled[:fits]}; {means}.",
+        lambda target: logo_figure(target, [panel], bits=True),
+        Table(f"Probabilities in {place}", ("position", "filled", *symbols), rows),
+    )
+    return figure, gap.length - fits
+
+
+def _listed(tally: Tally) -> Section:
+    rows = tuple(
+        (name, f"{start:,}", f"{length:,}", f"{said:.3f}", f"{said * length:,.1f}", f"{bits:.3f}", letters)
+        for name, start, length, said, bits, letters in tally.rows
+    )
+    more = tally.gaps - len(rows)
+    columns = ("record", "from", "length", "mean probability", "expected right", "bits a letter", "filled with")
+    caption = (
+        "All gaps, in their order" if not more else f"The first {ROWS:,} gaps; {more:,} more are in the table itself"
+    )
+    blocks = [Table(caption, columns, rows, sortable=True, folded=len(rows) > 20)]
+    if tally.samples.most > SHOWN_SAMPLES:
+        blocks.append(Text(f"Logos show the first {SHOWN_SAMPLES} of {tally.samples.most:,} fillings."))
+    return Section("Gaps, one by one", tuple(blocks))

@@ -1,0 +1,139 @@
+"""Figures of scored variants and mutants."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float64, Int64
+from matplotlib.colors import CenteredNorm
+
+from seqdiff.report.scored.along import Along
+from seqdiff.report.scored.exchange import Exchange
+from seqdiff.report.style import (
+    BLUE,
+    DOT,
+    GREEN,
+    GREY,
+    MODEL,
+    ORANGE,
+    PALE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    Target,
+    figure,
+    key_above,
+)
+
+COLOURS = (BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, GREY)
+"""Of classes, in their order."""
+NATS = "LLR (nats): less probable < 0 < more probable"
+
+
+def spread_figure(
+    target: Target, edges: Float64[np.ndarray, "b+1"], counts: Int64[np.ndarray, "c b"], names: Sequence[str]
+) -> None:
+    """Histograms of scores, a line a class, each as shares of its own scores."""
+    with figure(target, 8.4, 3.8) as drawn:
+        axes = drawn.subplots()
+        for number, name in enumerate(names):
+            if total := int(counts[number].sum()):
+                axes.stairs(
+                    counts[number] / total, edges, color=COLOURS[number], linewidth=1.6, label=f"{name} ({total:,})"
+                )
+        axes.axvline(0, color=GREY, linestyle="--", linewidth=0.8)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(NATS)
+        axes.set_ylabel("share of the class")
+        axes.grid(axis="x", visible=False)
+        key_above(axes, columns=4)
+
+
+def along_figure(target: Target, along: Along, names: Sequence[str]) -> None:
+    """Scores along the contigs, which stand one after another: points, or what lies in bins from lowest to highest."""
+    starts, at = {}, 0
+    for name, contig in along.contigs.items():
+        starts[name] = at
+        at += max(contig.end, 1)
+    room = 0.004 * at if len(starts) > 1 else 0.0
+    with figure(target, 10.4, 3.8) as drawn:
+        axes = drawn.subplots()
+        if along.points is not None:
+            seen = sorted({int(c) for *_, classes in along.points for c in classes})
+            for number in seen:
+                x = [starts[name] + places[classes == number] for name, places, _, classes in along.points]
+                y = [llr[classes == number] for _, _, llr, classes in along.points]
+                axes.scatter(np.concatenate(x), np.concatenate(y), s=9, color=COLOURS[number], linewidths=0,
+                             alpha=0.75, label=names[number])  # fmt: skip
+            key_above(axes, columns=4)
+        else:
+            for place, (name, contig) in enumerate(along.contigs.items()):
+                there = np.flatnonzero(contig.count)
+                middle = starts[name] + (there + 0.5) * contig.width
+                colour = (BLUE, SKY)[place % 2]
+                axes.vlines(middle, contig.low[there], contig.high[there], color=colour, linewidth=0.9)
+                axes.plot(middle, contig.total[there] / contig.count[there], color=DOT, linewidth=0.8)
+        axes.axhline(0, color=GREY, linestyle="--", linewidth=0.8)
+        axes.set_xlim(-room - 1, at + room + 1)
+        axes.set_ylabel("LLR (nats)")
+        axes.grid(axis="x", visible=False)
+        _contigs(axes, along, starts, at)
+
+
+def _contigs(axes, along: Along, starts: dict[str, int], end: int) -> None:
+    """Names where contigs are wide enough, else a scale of positions of the only one."""
+    if len(starts) == 1:
+        ((name, _),) = starts.items()
+        axes.set_xlabel(f"position in {name}")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value + 1:,.0f}" if value >= 0 else "")
+        low = min(int(np.flatnonzero(c.count)[0]) * c.width for c in along.contigs.values())
+        axes.set_xlim(low - 0.01 * (end - low) - 1, end + 0.01 * (end - low))
+        return
+    ends = [*list(starts.values())[1:], end]
+    wide = [(name, (a + b) / 2) for (name, a), b in zip(starts.items(), ends) if b - a > 0.025 * end]
+    axes.set_xticks(
+        [middle for _, middle in wide], [name[:14] for name, _ in wide], fontsize=8, rotation=45, ha="right"
+    )
+    for start in list(starts.values())[1:]:
+        axes.axvline(start, color=PALE, linewidth=0.5, zorder=0)
+
+
+def exchange_figure(target: Target, exchange: Exchange) -> None:
+    """Mean scores of substitutions: a row for the letter that was, a column for the one that is."""
+    mean, size = exchange.mean, len(exchange.symbols)
+    reach = float(np.nanmax(np.abs(mean))) if np.isfinite(mean).any() else 1.0
+    side = max(3.0, 0.26 * size + 0.8)
+    with figure(target, side + 1.0, side) as drawn:
+        axes = drawn.subplots()
+        colours = matplotlib.colormaps["RdBu"].with_extremes(bad=PALE)
+        edges, norm = np.arange(size + 1) - 0.5, CenteredNorm(0.0, reach or 1.0)
+        mesh = axes.pcolormesh(edges, edges, np.ma.masked_invalid(mean), cmap=colours, norm=norm,
+                               edgecolors="white", linewidth=0.6)  # fmt: skip
+        if size <= 6:
+            for i, j in np.argwhere(np.isfinite(mean)).tolist():
+                axes.text(j, i, f"{mean[i, j]:.2f}", ha="center", va="center", fontsize=9, color=DOT)
+        axes.set_xticks(range(size), list(exchange.symbols), fontsize=8)
+        axes.set_yticks(range(size), list(exchange.symbols), fontsize=8)
+        axes.set_ylim(size - 0.5, -0.5)
+        axes.set_aspect("equal")
+        axes.set_xlabel("becomes")
+        axes.set_ylabel("was")
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        bar = drawn.colorbar(mesh, ax=axes, pad=0.03, shrink=0.85)
+        bar.set_label("mean LLR (nats)", fontsize=9)
+        bar.outline.set_visible(False)
+
+
+def measured_figure(
+    target: Target, llr: Float64[np.ndarray, "m"], measured: Float64[np.ndarray, "m"], column: str, score: str
+) -> None:
+    """Measurements against scores, a point a mutant."""
+    with figure(target, 6.4, 4.4) as drawn:
+        axes = drawn.subplots()
+        axes.scatter(llr, measured, s=8, color=MODEL, alpha=0.4, linewidths=0)
+        axes.axvline(0, color=GREY, linestyle="--", linewidth=0.8)
+        axes.set_xlabel(score)
+        axes.set_ylabel(column)
