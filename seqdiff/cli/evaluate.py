@@ -96,9 +96,9 @@ def command(
     95 % intervals). A condition on INFO, ID, QUAL or FILTER is KEY, or KEY and a value with < <= > >= == or != between;
     && joins conditions. Alleles that are both positive and negative, or neither, are left out. For proteins: assay
     (Spearman, AUC, MCC, NDCG and top recall of the scores of mutants beside what an assay measured, as ProteinGym
-    defines them; variants --mutations asks the same) and, of a family, couplings (the pairs of columns that depend on each other
-    most, by the numbers of their residues). And probe (what the embeddings know of the labels of --train and --test:
-    accuracy, MCC, F1, AUROC or correlations of a linear model, beside one of k-mer counts).
+    defines them; variants --mutations asks the same) and, of a family, couplings (the pairs of columns that depend on
+    each other most, by the numbers of their residues). And probe (what the embeddings know of the labels of --train and
+    --test: accuracy, MCC, F1, AUROC or correlations of a linear model, beside one of k-mer counts).
 
     Example: seqdiff evaluate runs/demo likelihood -o evaluation.json --figures figures
     """
