@@ -10,6 +10,8 @@ POINTS = 4000
 """Scores that are drawn one by one."""
 BINS = 256
 """Of a contig, at most."""
+LINES = 3000
+"""Bins that are drawn, of all contigs together."""
 CONTIGS = 200
 """Contigs that are drawn, from the first on; others are counted."""
 
@@ -19,7 +21,10 @@ class Contig:
     """Scores in `BINS` bins of `width` bases each, which doubles whenever a position lies beyond them."""
 
     width: int = 1
+    begin: int = -1
+    """The first position with a score; -1: none yet."""
     end: int = 0
+    """Behind the last one."""
     count: Int64[np.ndarray, "b"] = field(default_factory=lambda: np.zeros(BINS, np.int64))
     total: Float64[np.ndarray, "b"] = field(default_factory=lambda: np.zeros(BINS))
     low: Float64[np.ndarray, "b"] = field(default_factory=lambda: np.full(BINS, np.inf))
@@ -27,7 +32,8 @@ class Contig:
 
     def add(self, positions: Int64[np.ndarray, "n"], llr: Float64[np.ndarray, "n"]) -> None:
         """Positions count from 0."""
-        last = int(positions.max())
+        first, last = int(positions.min()), int(positions.max())
+        self.begin = first if self.begin < 0 else min(self.begin, first)
         self.end = max(self.end, last + 1)
         while last >= self.width * BINS:
             self._widen()
@@ -36,6 +42,15 @@ class Contig:
         self.total += np.bincount(place, llr, BINS)
         np.minimum.at(self.low, place, llr)
         np.maximum.at(self.high, place, llr)
+
+    def drawn(self, merged: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Middle, lowest, mean and highest of the bins that hold scores, so many of them (a power of two) as one."""
+        shape = (-1, merged)
+        count, total = self.count.reshape(shape).sum(1), self.total.reshape(shape).sum(1)
+        there = np.flatnonzero(count)
+        middle = np.clip((there + 0.5) * self.width * merged, self.begin, self.end - 1)
+        low, high = self.low.reshape(shape).min(1), self.high.reshape(shape).max(1)
+        return middle, low[there], total[there] / count[there], high[there]
 
     def _widen(self) -> None:
         self.width *= 2
@@ -81,6 +96,15 @@ class Along:
                 self._points.append((name, places, llr[part], classes[part]))
             else:
                 self._points = []
+
+    def bins(self) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Of each contig what `Contig.drawn` gives, of so wide bins that there are at most `LINES` in all."""
+        merged = 1
+        while True:
+            found = {name: contig.drawn(merged) for name, contig in self.contigs.items()}
+            if merged == BINS or sum(len(middle) for middle, *_ in found.values()) <= LINES:
+                return found
+            merged *= 2
 
     @property
     def points(self) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] | None:

@@ -64,10 +64,11 @@ def classes_table(spread: Spread, seen: Sequence[int], names: Sequence[str], wha
             values = ("",) * 6
         rows.append((name, f"{seen[i]:,}", f"{seen[i] / total:.1%}", f"{scored:,}", *values))
     columns = (
-        "class", what, "share", "scored", "less probable", "mean LLR", "standard deviation", "5 % are below", "median",
-        "95 % are below",
+        "class", what, "share", "scored", "LLR < 0", "mean LLR", "SD", "5 %", "median", "95 %",
     )  # fmt: skip
-    caption = f"By class; LLR in nats, quantiles to {WIDTH / 2:g} nats"
+    caption = (
+        f"By class: LLR in nats, with its standard deviation, and 5th, 50th and 95th percentiles to {WIDTH / 2:g} nats"
+    )
     return Table(caption, columns, tuple(rows))
 
 

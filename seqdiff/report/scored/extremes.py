@@ -28,6 +28,11 @@ class Extremes:
         self._seen += len(places)
 
     @property
+    def all(self) -> bool:
+        """Whether everything that came is among the lowest."""
+        return self._seen <= self._number
+
+    @property
     def highest(self) -> list[Any]:
         """What was kept, from the highest score on."""
         return [row for *_, row in self._kept[1]]

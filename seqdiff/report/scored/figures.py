@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 from jaxtyping import Float64, Int64
+from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
+from matplotlib.ticker import MaxNLocator
 
 from seqdiff.report.scored.along import Along
 from seqdiff.report.scored.exchange import Exchange
@@ -27,6 +29,8 @@ from seqdiff.report.style import (
 
 COLOURS = (BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, GREY)
 """Of classes, in their order."""
+LIGHT = "#fcfcfc"
+"""Marks on dark cells, by day and by night."""
 NATS = "LLR (nats): less probable < 0 < more probable"
 
 
@@ -54,9 +58,9 @@ def along_figure(target: Target, along: Along, names: Sequence[str]) -> None:
     """Scores along the contigs, which stand one after another: points, or what lies in bins from lowest to highest."""
     starts, at = {}, 0
     for name, contig in along.contigs.items():
-        starts[name] = at
-        at += max(contig.end, 1)
-    room = 0.004 * at if len(starts) > 1 else 0.0
+        starts[name] = at - contig.begin
+        at += contig.end - contig.begin
+    room = 0.01 * at
     with figure(target, 10.4, 3.8) as drawn:
         axes = drawn.subplots()
         if along.points is not None:
@@ -70,7 +74,7 @@ def along_figure(target: Target, along: Along, names: Sequence[str]) -> None:
         else:
             for place, (name, contig) in enumerate(along.contigs.items()):
                 there = np.flatnonzero(contig.count)
-                middle = starts[name] + (there + 0.5) * contig.width
+                middle = starts[name] + np.clip((there + 0.5) * contig.width, contig.begin, contig.end - 1)
                 colour = (BLUE, SKY)[place % 2]
                 axes.vlines(middle, contig.low[there], contig.high[there], color=colour, linewidth=0.9)
                 axes.plot(middle, contig.total[there] / contig.count[there], color=DOT, linewidth=0.8)
@@ -81,22 +85,22 @@ def along_figure(target: Target, along: Along, names: Sequence[str]) -> None:
         _contigs(axes, along, starts, at)
 
 
-def _contigs(axes, along: Along, starts: dict[str, int], end: int) -> None:
-    """Names where contigs are wide enough, else a scale of positions of the only one."""
+def _contigs(axes: Axes, along: Along, starts: dict[str, int], end: int) -> None:
+    """Names where contigs are wide enough, or positions where there is one alone."""
     if len(starts) == 1:
-        ((name, _),) = starts.items()
+        ((name, shift),) = starts.items()
         axes.set_xlabel(f"position in {name}")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value + 1:,.0f}" if value >= 0 else "")
-        low = min(int(np.flatnonzero(c.count)[0]) * c.width for c in along.contigs.values())
-        axes.set_xlim(low - 0.01 * (end - low) - 1, end + 0.01 * (end - low))
+        axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value - shift + 1:,.0f}" if 0 <= value <= end else "")
         return
-    ends = [*list(starts.values())[1:], end]
-    wide = [(name, (a + b) / 2) for (name, a), b in zip(starts.items(), ends) if b - a > 0.025 * end]
+    ends = {name: starts[name] + contig.end for name, contig in along.contigs.items()}
+    begins = {name: starts[name] + contig.begin for name, contig in along.contigs.items()}
+    wide = [(name, (begins[name] + ends[name]) / 2) for name in ends if ends[name] - begins[name] > 0.025 * end]
     axes.set_xticks(
         [middle for _, middle in wide], [name[:14] for name, _ in wide], fontsize=8, rotation=45, ha="right"
     )
-    for start in list(starts.values())[1:]:
-        axes.axvline(start, color=PALE, linewidth=0.5, zorder=0)
+    for begin in list(begins.values())[1:]:
+        axes.axvline(begin, color=PALE, linewidth=0.5, zorder=0)
 
 
 def exchange_figure(target: Target, exchange: Exchange) -> None:
@@ -112,7 +116,8 @@ def exchange_figure(target: Target, exchange: Exchange) -> None:
                                edgecolors="white", linewidth=0.6)  # fmt: skip
         if size <= 6:
             for i, j in np.argwhere(np.isfinite(mean)).tolist():
-                axes.text(j, i, f"{mean[i, j]:.2f}", ha="center", va="center", fontsize=9, color=DOT)
+                colour = LIGHT if abs(mean[i, j]) > 0.6 * reach else DOT
+                axes.text(j, i, f"{mean[i, j]:.2f}", ha="center", va="center", fontsize=9, color=colour)
         axes.set_xticks(range(size), list(exchange.symbols), fontsize=8)
         axes.set_yticks(range(size), list(exchange.symbols), fontsize=8)
         axes.set_ylim(size - 0.5, -0.5)

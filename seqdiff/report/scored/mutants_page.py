@@ -9,7 +9,7 @@ from seqdiff.data.scored_mutants import MutantScores
 from seqdiff.report.page import Block, Facts, Figure, Page, Section, Table, Text
 from seqdiff.report.scored.blocks import classes_table, exchange_block, heatmaps, number, reasons_table, spread_block
 from seqdiff.report.scored.figures import measured_figure
-from seqdiff.report.scored.mutants_tally import CLASSES, MutantsTally
+from seqdiff.report.scored.mutants_tally import CLASSES, LISTED, MutantsTally
 
 POINTS = 3000
 """Mutants that are drawn, evenly spread over the table."""
@@ -152,7 +152,13 @@ def _along(tally: MutantsTally) -> Section:
 def _extremes(tally: MutantsTally, measured: str | None) -> Section:
     columns = ("mutant", "LLR (nats)", "standard error", "method", *((measured,) if measured else ()))
     tables = []
-    for what, rows in (("least", tally.extremes.lowest), ("most", tally.extremes.highest)):
+    groups = {
+        f"The {LISTED} least probable mutants": tally.extremes.lowest,
+        f"The {LISTED} most probable mutants": tally.extremes.highest,
+    }
+    if tally.extremes.all:
+        groups = {"All mutants, from the least probable on": tally.extremes.lowest}
+    for caption, rows in groups.items():
         cells = tuple(
             (
                 mutant[:60] + ("..." if len(mutant) > 60 else ""),
@@ -163,5 +169,7 @@ def _extremes(tally: MutantsTally, measured: str | None) -> Section:
             )
             for mutant, llr, se, method, value in rows
         )
-        tables.append(Table(f"The {what} probable mutants", columns, cells, sortable=True, folded=what == "most"))
+        told = [place for place in range(len(columns)) if any(cell[place] for cell in cells)]
+        shown = tuple(tuple(cell[place] for place in told) for cell in cells)
+        tables.append(Table(caption, tuple(columns[i] for i in told), shown, sortable=True, folded=bool(tables)))
     return Section("Least and most probable", tuple(tables))

@@ -111,8 +111,11 @@ def _extremes(tally: VariantsTally) -> Section:
         if not extremes.lowest:
             continue
         folded = bool(blocks)
-        blocks.append(_table(f"The least probable {group} (at most {most})", extremes.lowest, folded))
-        blocks.append(_table(f"The most probable {group} (at most {most})", extremes.highest, True))
+        if extremes.all:
+            blocks.append(_table(f"All {group}, from the least probable on", extremes.lowest, folded))
+            continue
+        blocks.append(_table(f"The {most} least probable {group}", extremes.lowest, folded))
+        blocks.append(_table(f"The {most} most probable {group}", extremes.highest, True))
     if not blocks:
         blocks.append(Text("No substitution, insertion or deletion has a score."))
     return Section("Least and most probable", tuple(blocks))
@@ -125,7 +128,9 @@ def _table(caption: str, rows: "list[tuple]", folded: bool) -> Table:
         place = (f"{contig}:{int(position):,}", "" if name == "." else name, f"{_allele(ref)} > {_allele(alt)}")
         cells.append((*place, f"{llr:.4f}", error, method, f"{int(context):,}" if context else ""))
     columns = ("position", "id", "change", "LLR (nats)", "standard error", "method", "context")
-    return Table(caption, columns, tuple(cells), sortable=True, folded=folded)
+    told = [place for place in range(len(columns)) if any(cell[place] for cell in cells)]
+    shown = tuple(tuple(cell[place] for place in told) for cell in cells)
+    return Table(caption, tuple(columns[place] for place in told), shown, sortable=True, folded=folded)
 
 
 def _allele(letters: str) -> str:
