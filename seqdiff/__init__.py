@@ -34,8 +34,16 @@ _HOMES = {
 __all__ = ["DNA", "PROTEIN", "Alphabet", "Model", "Recipe", "Record", "SeqdiffError", "design", "load", "read"]
 
 
-def __getattr__(name: str) -> object:
+def _public(name: str) -> object:
     """Public names are imported when first used, so that `seqdiff --help` does not wait for torch."""
     if name not in _HOMES:
         raise AttributeError(f"module 'seqdiff' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+if not TYPE_CHECKING:  # for type checkers there are the names above and no others
+    __getattr__ = _public
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

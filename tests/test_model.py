@@ -14,15 +14,6 @@ def model():
     return seqdiff.load()
 
 
-def test_public_names():
-    assert seqdiff.DNA.symbols == "ACGT"
-    assert seqdiff.PROTEIN.size == 20
-    for name in seqdiff.__all__:
-        assert getattr(seqdiff, name) is not None
-    with pytest.raises(AttributeError):
-        seqdiff.nothing  # noqa: B018
-
-
 def test_infill_keeps_what_is_known(model):
     filled = model.infill(["ACGTNNNNacgt", "RR", ""], seed=1)
     assert filled[0][:4] + filled[0][8:] == "ACGTacgt"
