@@ -18,8 +18,8 @@ def command(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="A run directory, or what infill or variants wrote: a table, FASTQ, VCF; - is stdin. Default: the "
-            "model that ships."
+            help="A run directory, a table of infill --format table, or what variants wrote: a VCF or a table; - is "
+            "stdin. Default: the model that ships."
         ),
     ] = None,
     output: options.Output = None,
@@ -58,6 +58,13 @@ def command(
     beside held-out sequences, speed, recipe, checksums. Answers are taken from evaluation.json in the run directory
     where they are of these very weights; what is missing is asked (a minute or two on two cores for the model that
     ships) and kept in report.json beside it, for the next time.
+
+    Of filled gaps: how sure the model is and where, the gaps as logos with the probability of each letter, how fillings
+    agree. Of variants: scores by class, along the genome, the least and the most probable, heat maps of stretches
+    where every substitution is scored, and, where a table has measurements of mutants, how they go together. These
+    pages are made in one pass and little memory from files of any size, plain or gzip, told by content.
+
+    Example: seqdiff report scored.vcf.gz -o variants.html
 
     Example: seqdiff report runs/demo -o report.html
     """

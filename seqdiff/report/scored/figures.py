@@ -16,6 +16,7 @@ from seqdiff.report.style import (
     DOT,
     GREEN,
     GREY,
+    INK,
     MODEL,
     ORANGE,
     PALE,
@@ -72,12 +73,10 @@ def along_figure(target: Target, along: Along, names: Sequence[str]) -> None:
                              alpha=0.75, label=names[number])  # fmt: skip
             key_above(axes, columns=4)
         else:
-            for place, (name, contig) in enumerate(along.contigs.items()):
-                there = np.flatnonzero(contig.count)
-                middle = starts[name] + np.clip((there + 0.5) * contig.width, contig.begin, contig.end - 1)
+            for place, (name, (middle, low, mean, high)) in enumerate(along.bins().items()):
                 colour = (BLUE, SKY)[place % 2]
-                axes.vlines(middle, contig.low[there], contig.high[there], color=colour, linewidth=0.9)
-                axes.plot(middle, contig.total[there] / contig.count[there], color=DOT, linewidth=0.8)
+                axes.vlines(starts[name] + middle, low, high, color=colour, linewidth=0.9)
+                axes.plot(starts[name] + middle, mean, color=INK, linewidth=0.9)
         axes.axhline(0, color=GREY, linestyle="--", linewidth=0.8)
         axes.set_xlim(-room - 1, at + room + 1)
         axes.set_ylabel("LLR (nats)")
