@@ -102,6 +102,8 @@ class Convolution(Stack):
 class ConvolutionDenoiser(Denoiser):
     """The network of `Convolution`."""
 
+    pads_leave_no_trace = True
+
     def __init__(self, settings: Convolution, symbols: int, columns: int | None):
         super().__init__(symbols, settings.width, left_to_right=settings.causal, columns=columns)
         self.reach, self.takes_time = settings.reach, settings.takes_time

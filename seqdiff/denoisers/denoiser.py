@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,11 @@ from seqdiff.errors import ConfigError
 class Network(Config):
     """Settings of a network, and what may be asked of it. A member has a `kind` and `build(symbols, context) ->
     Denoiser`; only a network with weights by position needs the context, the length of its longest row."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> str: ...
 
     def resolved(self, context: int) -> Self:
         """The same settings with what the context of the data says filled in: a run keeps what its weights are for."""
@@ -77,6 +82,8 @@ class Denoiser(nn.Module, ABC):
     """How many positions to each side can change a prediction; None: all."""
     labels = 0
     """How many classes a row may be told to be of; 0: it takes no labels."""
+    pads_leave_no_trace = False
+    """Whether pads do not even change how what stands before them is rounded, on a CPU under `alone.Alone`."""
     columns: int | None = None
     """The one length of sequence that a network with weights by position is for; None: any."""
     activation_checkpointing = False

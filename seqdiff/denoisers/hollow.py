@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
+from seqdiff.denoisers import alone
 from seqdiff.denoisers.convolution import Dilated, OddInt, modulated
 from seqdiff.denoisers.denoiser import Denoiser, Network
 from seqdiff.denoisers.layers import TimeEmbedding, initialise
@@ -75,6 +76,7 @@ class HollowConvolution(Network):
 class HollowDenoiser(Denoiser):
     """The network of `HollowConvolution`."""
 
+    pads_leave_no_trace = True
     hollow = True
 
     def __init__(self, settings: HollowConvolution, symbols: int):
@@ -116,10 +118,21 @@ class Neighbours(nn.Module):
         self.register_buffer("others", others, persistent=False)
 
     def forward(self, tokens: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
+        if alone.active():
+            return self._looked_up(tokens)
         letters = F.one_hot(tokens, self.symbols + 2)[..., : self.symbols + 1].to(self.weight.dtype)
         image, kernel = letters.mT.unsqueeze(2), (self.weight * self.others).unsqueeze(2)
         with torch.autocast(tokens.device.type, enabled=False):  # the residual stream keeps full precision
             return F.conv2d(image, kernel, self.bias, padding=(0, self.radius)).squeeze(2).mT
+
+    def _looked_up(self, tokens: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
+        """The same, neighbour after neighbour, whatever the shape of the batch."""
+        weight, nothing = self.weight * self.others, self.symbols + 1
+        table = F.pad(weight, (0, 0, 0, 1)).permute(2, 1, 0).flatten(0, 1)  # a row of zeros for pads of each offset
+        near = F.pad(tokens, (self.radius, self.radius), value=nothing).unfold(1, len(self.others), 1)
+        offsets = torch.arange(len(self.others), device=tokens.device) * (nothing + 1)
+        found = F.embedding_bag((near + offsets).flatten(0, 1), table, mode="sum")
+        return (found + self.bias).view(*tokens.shape, -1)
 
 
 class Block(nn.Module):

@@ -59,6 +59,8 @@ class Mamba(BiMamba):
 class MambaDenoiser(Denoiser):
     """The network of `Mamba`."""
 
+    pads_leave_no_trace = True
+
     def __init__(self, settings: BiMamba, symbols: int):
         super().__init__(
             symbols, settings.width, tie_embedding=settings.tie_embedding, left_to_right=settings.left_to_right

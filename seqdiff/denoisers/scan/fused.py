@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from seqdiff.denoisers import alone
 from seqdiff.denoisers.kernels import convolution, gate
 from seqdiff.denoisers.kernels import scan as kernels
 from seqdiff.denoisers.kernels.launch import run
@@ -181,7 +182,7 @@ def convolved(x, inside, *ways: Direction) -> list[Tensor]:
 
 def one_way(u, way: Direction, reverse: bool, keep: bool):
     """The output of a direction before the gate, what entered its scan, [dt | B | C], and the kept states."""
-    lines = F.linear(u, way.x_proj)
+    lines = alone.linear(u, way.x_proj).contiguous() if alone.active() else F.linear(u, way.x_proj)
     low, B, C = lines.split(way.sizes, -1)
     y, kept, _ = scan_forward(u, low, way.A, B, C, way.D, way.dt_bias, way.dt_proj, True, reverse, keep)
     return y, u, lines, kept
