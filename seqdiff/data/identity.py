@@ -17,8 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Integer, UInt8
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 PLANES = 5
 """Bits of a letter."""
@@ -172,6 +170,9 @@ def _joined(groups: Int64[np.ndarray, "N"], pairs: Int64[np.ndarray, "2 P"]) -> 
     """Groups with those of each pair joined, numbered in the order of their first members."""
     ends = groups[pairs]
     size = len(groups)
+    from scipy.sparse import coo_matrix  # only for families: it is slow to import
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_matrix((np.ones(ends.shape[1], bool), (ends[0], ends[1])), shape=(size, size))
     joined = connected_components(graph, directed=False)[1][groups]
     _, first, numbers = np.unique(joined, return_index=True, return_inverse=True)

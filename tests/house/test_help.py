@@ -4,26 +4,16 @@ import re
 import shlex
 
 import pytest
-import typer
+from commands import commands
 from typer.testing import CliRunner
 
 from seqdiff.cli import app
 from seqdiff.config import members
 from seqdiff.imports import FormatConfig
 
-GROUP = typer.main.get_command(app)
-
-
-def commands(group, prefix=()):
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*prefix, name))
-        else:
-            yield (*prefix, name), command
-
 
 @pytest.mark.parametrize(
-    ("path", "command"), list(commands(GROUP)), ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
+    ("path", "command"), list(commands()), ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
 )
 def test_every_help_has_an_example_that_parses(path, command):
     result = CliRunner().invoke(app, [*path, "--help"])
