@@ -13,7 +13,7 @@ PROFILE ?= default
 SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" snakemake --snakefile pipelines/Snakefile \
   --workflow-profile pipelines/profiles/$(PROFILE) $(if $(CORES),--cores $(CORES)) $(if $(DRY),--dry-run)
 
-.PHONY: help setup demo test bench compare pipeline hg38 pictures lint format clean
+.PHONY: help setup demo test bench soak compare pipeline hg38 pictures lint format clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,9 @@ demo: setup ## train, evaluate, infill and score on the embedded human sequence,
 	$(BIN)/seqdiff infill --model $(RUN) --fasta genomes/examples/gaps.fa -o $(RUN)/filled.fa --logo $(RUN)/figures/infill.png
 	$(BIN)/seqdiff score --model $(RUN) --fasta genomes/examples/sequences.fa -o $(RUN)/scores.tsv
 	$(BIN)/seqdiff variants --model $(RUN) --vcf genomes/examples/variants.vcf --fasta genomes/human-chr20.fa.gz -o $(RUN)/variants.vcf.gz
+	$(BIN)/seqdiff report $(RUN) -o $(RUN)/report.html
 	@echo; grep -v '^#' $(RUN)/scores.tsv | column -t 2>/dev/null || cat $(RUN)/scores.tsv
-	@echo; echo "Everything is in $(RUN): model.safetensors, evaluation.json, figures/, filled.fa, scores.tsv, variants.vcf.gz"
+	@echo; echo "Everything is in $(RUN): model.safetensors, evaluation.json, figures/, filled.fa, scores.tsv,"; echo "variants.vcf.gz, and report.html to look at"
 
 test: setup $(VENV)/.pipelines ## run the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
@@ -73,6 +74,9 @@ bench: setup ## measure speed against named rivals; prints ratios
 	$(BIN)/python tests/benchmarks/bench_processes.py step
 	$(BIN)/python tests/benchmarks/bench_processes.py samples
 
+soak: setup ## train for an hour beside a training that is killed again and again: both must end alike
+	$(BIN)/python tests/soak.py --minutes 60 --every 120 --out runs/soak
+
 compare: setup ## train the systems of the field on human DNA and put them in one table, into runs/compare (an hour)
 	$(BIN)/seqdiff compare dna --out runs/compare -o runs/compare/table
 
@@ -89,15 +93,16 @@ hg38: $(VENV)/.pipelines ## train on the human genome, on GPUs: [GENOME=hg38.fa.
 pictures: setup ## draw the README's pictures again
 	$(BIN)/python docs/pictures.py
 
-lint: setup ## check style and layers
+lint: setup ## check style, layers and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## remove what the build and the tests leave; keeps runs/ and results/
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .snakemake genomes/*.seqdiff*
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .mypy_cache .snakemake genomes/*.seqdiff*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
