@@ -118,6 +118,16 @@ def checksum(path: str | Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def sha256(path: str | Path) -> str:
+    """Of a file's bytes, as `sha256sum` gives it, for people to compare. Raises OSError.
+
+    >>> sha256(os.devnull)[:16]
+    'e3b0c44298fc1c14'
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def explain(error: OSError) -> str:
     """What an OSError means for a person, with the cure where there is one."""
     match error.errno:

@@ -108,7 +108,7 @@ def command(
     from seqdiff.checkpoint import RunFolder
     from seqdiff.evaluate import DEFAULT, QUESTIONS, WITHOUT_DATA
     from seqdiff.evaluate.evaluation import Evaluation
-    from seqdiff.files import checksum
+    from seqdiff.files import sha256
     from seqdiff.report import figures as drawing
     from seqdiff.report.schedules import schedules_figure
 
@@ -172,7 +172,7 @@ def command(
     doubts = model.provenance.doubts(data.checksum) if data else []
     for doubt in doubts:
         models.logger.warning("%s: what is held out here may be known to it, so these numbers may flatter it", doubt)
-    weights = checksum(RunFolder(models.SHIPPED if run is None else resources.run_folder(run)).weights_file)
+    weights = sha256(RunFolder(models.SHIPPED if run is None else resources.run_folder(run)).weights_file)
     found = Evaluation(
         str(run) if run else "shipped", model.recipe.name, weights, data.source if data else None, tuple(doubts)
     )

@@ -37,7 +37,7 @@ def asked(
     from seqdiff import model as models
     from seqdiff import resources
     from seqdiff.checkpoint import RunFolder
-    from seqdiff.files import checksum
+    from seqdiff.files import sha256
     from seqdiff.report.page import Table
     from seqdiff.report.run import Run
 
@@ -45,7 +45,7 @@ def asked(
     recipe, rows = folder.read_recipe(), folder.read_metrics()
     model = models.load(what, device) if folder.weights_file.is_file() else None
     data, reason = _data(recipe, model)
-    weights = checksum(folder.weights_file) if model else None
+    weights = sha256(folder.weights_file) if model else None
     doubts = model.provenance.doubts(data.checksum) if model and data else []
     found = _kept(folder, recipe.name, weights, evaluation)
     missing = (

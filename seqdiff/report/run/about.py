@@ -44,7 +44,7 @@ def _state(run: Run) -> list[str]:
 def _data(run: Run) -> dict[str, str]:
     data, found = run.recipe.data, {}
     if run.provenance:
-        found["learned from"] = run.provenance.data
+        found["data"] = run.provenance.data
     found |= run.contents
     found["letters"] = f"{data.alphabet.name}, {data.alphabet.size} symbols"
     if data.grid:

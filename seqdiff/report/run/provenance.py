@@ -5,7 +5,7 @@ import platform
 import torch
 
 from seqdiff import __version__
-from seqdiff.files import checksum
+from seqdiff.files import sha256
 from seqdiff.report.page import Code, Facts, Section, Table
 from seqdiff.report.run.run import Run
 
@@ -36,7 +36,7 @@ def provenance(run: Run) -> Section:
         f"seqdiff {__version__}, torch {torch.__version__}, Python {platform.python_version()}, {platform.system()} "
         f"{platform.machine()}"
     )
-    rows = tuple((what, path.name, f"{path.stat().st_size:,}", checksum(path)) for what, path in run.files.items()
+    rows = tuple((what, path.name, f"{path.stat().st_size:,}", sha256(path)) for what, path in run.files.items()
                  if path.is_file())  # fmt: skip
     files = Table("The files of the run", ("file", "name", "bytes", "SHA-256"), rows)
     return Section("Provenance", (Facts(facts), files))

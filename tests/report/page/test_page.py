@@ -1,0 +1,80 @@
+import re
+
+import pytest
+from report.page.pages import keeps_the_contract
+
+from seqdiff.errors import DataError
+from seqdiff.report import draw
+from seqdiff.report.page import Page, Section, Table, Text, render, write
+from seqdiff.report.page.svg import inline
+from seqdiff.report.page.theme import COLOURS
+from seqdiff.report.style import Drawing
+
+
+@pytest.fixture(scope="module")
+def text(page):
+    return render(page)
+
+
+def test_a_page_with_everything_keeps_the_contract(text):
+    found = keeps_the_contract(text)
+    assert found.words["h2"] == ["First", "Pictures"]
+    assert len(found.of("svg")) == 6
+
+
+def test_the_same_page_has_the_same_bytes(page, text):
+    assert render(page) == text
+
+
+def test_nothing_in_the_texts_is_taken_for_markup(text):
+    assert "<h1>A &lt;page&gt;</h1>" in text
+    assert "<code>a&lt;b</code>" in text
+    assert "x&lt;y" in text
+    assert "a: &lt;b&gt;" in text
+    hostile = "</style></script><script>alert(1)</script>"
+    found = render(
+        Page(hostile, hostile, (Section(hostile, (Text(hostile), Table(hostile, (hostile,), ((hostile,),)))),))
+    )
+    assert "<script>alert" not in found
+    keeps_the_contract(found)
+
+
+def test_figures_follow_the_theme(text):
+    pictures = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    for light, _ in COLOURS.values():
+        assert not any(light.lower() in picture for picture in pictures), light
+    assert all("var(--ink)" in picture for picture in pictures)
+    for name in COLOURS:
+        assert text.count(f"--{name}:") == 3  # by day, by night, by night where that was chosen
+
+
+def test_pictures_are_small_and_say_what_they_show(summaries):
+    drawing = Drawing()
+    draw(drawing, "likelihood", summaries["likelihood"])
+    found = str(inline(drawing.svg, "one", "A <title>", "A & description"))
+    assert '<title id="one-title">A &lt;title&gt;</title>' in found
+    assert "A &amp; description" in found
+    assert len(found) < 0.85 * len(drawing.svg)
+    assert "metadata" not in found
+    assert str(inline(drawing.svg, "two", "A <title>", "A & description")).replace("two-", "one-") == found
+
+
+def test_columns_of_numbers_stand_right(text):
+    assert '<th scope="col" class="number">value</th>' in text
+    assert '<th scope="col">note</th>' in text
+    assert '<td class="number">−3</td>' in text
+
+
+def test_it_is_written_whole_or_not_at_all(page, text, tmp_path):
+    write(tmp_path / "page.html", page)
+    assert (tmp_path / "page.html").read_text() == text
+    with pytest.raises(DataError, match="cannot be"):
+        write(tmp_path / "page.html" / "inside.html", page)
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_the_files_of_the_page_lie_in_the_package():
+    from seqdiff.report.page import render as module
+
+    folder = __import__("sys").modules[module.__module__].FOLDER
+    assert {"page.html", "page.css", "page.js"} <= {path.name for path in folder.iterdir()}
