@@ -19,7 +19,12 @@ def families(project):
         lines.append(f"{name}\t{name}.a2m\t{name}.fa\t{name}.csv\t24")
         rows = [row[::-1] for row in rows]
     (project.path / "families.tsv").write_text("\n".join(lines) + "\n")
-    training = {"training.steps": 20, "training.batch_size": 32, "training.validate_every": 20, "training.save_every": 20}
+    training = {
+        "training.steps": 20,
+        "training.batch_size": 32,
+        "training.validate_every": 20,
+        "training.save_every": 20,
+    }
     project.config(
         workflow="proteins", out="out", families="families.tsv", settings=training, score_column="fitness", seed=2
     )
