@@ -32,6 +32,11 @@ def find(name: str = "auto") -> torch.device:
     return device
 
 
+def name(device: torch.device) -> str:
+    """What computes, for people: `the CPU`, or what its maker calls a GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
+
+
 def memory(device: torch.device) -> int | None:
     """Bytes of memory that the device has, or this process may use of it; None where the system does not say."""
     if device.type == "cuda":

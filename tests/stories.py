@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import load_file
 
 from seqdiff import recipe
+from seqdiff.checkpoint import RunFolder
 from seqdiff.recipe import Recipe
 
 SETTINGS = {
@@ -37,3 +40,14 @@ def tiny_recipe(fasta: Path, **training: object) -> Recipe:
         "training": SETTINGS["training"] | training,
     }
     return recipe.parse(values, "tiny")
+
+
+def curve(folder: Path) -> list[dict[str, object]]:
+    """The metrics of a run, but for its speed."""
+    return [{k: v for k, v in row.items() if k != "tokens_per_second"} for row in RunFolder(folder).read_metrics()]
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    """Whether the models of two runs are the same to the last bit."""
+    first, second = load_file(RunFolder(a).weights_file), load_file(RunFolder(b).weights_file)
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)

@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -31,6 +30,7 @@ from seqdiff.train import start as starting
 from seqdiff.train.distributed import Processes, processes
 from seqdiff.train.learner import Learner
 from seqdiff.train.log import Display, Metrics, by_symbol
+from seqdiff.train.resume import may_start, restore, where
 from seqdiff.train.sharding import ask, short_pass
 from seqdiff.train.share import Share
 from seqdiff.train.signals import stop_wishes
@@ -60,14 +60,14 @@ def train(
         # Whatever can be refused is refused before the folder exists.
         group.check(recipe.training.batch_size)
         recipe = recipe.resolved()
-        resuming = _may_start(recipe, folder, resume)
+        resuming = may_start(recipe, folder, resume)
         start = None if resuming else starting.read(recipe)
         memory.check(recipe, place, group.world)
         learner = Learner(recipe, place, start and start.weights, group)
         _try(learner, recipe, place)
         data = recipe.data.open()
         with folder.locked() if group.writes else nullcontext():
-            if _may_start(recipe, folder, resume) != resuming:
+            if may_start(recipe, folder, resume) != resuming:
                 raise TrainingError(f"{folder.path}: another process has trained into this folder in the meantime")
             return _run(recipe, data, folder, resuming, start, learner, place, group, quiet or not group.writes)
 
@@ -90,12 +90,13 @@ def _run(
     )
     tally = Tally(recipe.process.ignorance(alphabet.size))
     step, best, origin = 0, math.inf, start and start.origin
+    dtype = devices.autocast_dtype(settings.precision, device)
+    place = where(device, dtype)
     if resuming:
-        step, best, origin = _restore(folder, learner, tally, data.checksum, group)
+        step, best, origin = restore(folder, learner, tally, data.checksum, group, place)
     saved = step
     compiled = settings.compile and not learner.sharded  # which compiles its layers
     network = group.wrap(torch.compile(learner.network) if compiled else learner.network, device)
-    dtype = devices.autocast_dtype(settings.precision, device)
     keeps = not learner.sharded  # weights in bfloat16 from layer to layer, which shards let go of
 
     def provenance(nats: float | None, error: float | None) -> Provenance:
@@ -109,6 +110,14 @@ def _run(
         weights = learner.weights()
         if group.writes:
             folder.write_weights(weights, provenance(nats, error))
+
+    def save() -> None:
+        position = {"step": step, "best": _finite(best), "data": data.checksum, "start": origin, "where": place}
+        position |= tally.saved(group)
+        tensors = learner.tensors()
+        if group.writes:
+            metrics.flush()  # a run that goes on from here drops later lines, and lacks no earlier one
+            folder.write_state(tensors, position, settings.keep)
 
     metrics = Metrics(folder.metrics_file) if group.writes else None
     if metrics:
@@ -140,7 +149,9 @@ def _run(
     logged, since = tally.letters, time.perf_counter()
 
     try:
-        if resuming and group.agree(group.writes and not folder.has_model()):
+        if not resuming:
+            save()  # so that a full disk is known before there is anything to lose, and no model is without a save
+        elif group.agree(group.writes and not folder.has_model()):
             # Without any validation yet it may be missing; one that has been lost had done best so far.
             error = None
             if math.isfinite(best):
@@ -179,6 +190,7 @@ def _run(
                     with torch.no_grad():
                         learned = ask(learner.network, recipe.process.logged)
                     if metrics:
+                        folder.check_present()
                         metrics.write(
                             step=step, tokens=round(tally.letters), **{measure: mean},
                             learning_rate=learner.learning_rate, gradient_norm=float(gradient),
@@ -204,13 +216,7 @@ def _run(
                     if not math.isfinite(mean := tally.mean(group)):
                         raise _diverged(step, mean, folder, saved)
                     if not tally.strikes:  # what may be diverging does not replace the last good save
-                        position = {"step": step, "best": _finite(best), "data": data.checksum, "start": origin}
-                        position |= tally.saved(group)
-                        tensors = learner.tensors()
-                        if group.writes:
-                            metrics.flush()  # a run that goes on from here drops later lines, and lacks no earlier one
-                            folder.write_state(tensors, position, settings.keep)
-                        del tensors
+                        save()
                         saved = step
                 if stop and not last:
                     if group.agree(group.writes and not folder.weights_file.is_file()):
@@ -233,48 +239,6 @@ def _try(learner: Learner, recipe: Recipe, device: torch.device) -> None:
     dtype = devices.autocast_dtype(recipe.training.precision, device)
     with torch.no_grad(), torch.autocast(device.type, dtype, enabled=dtype is not None, cache_enabled=False):
         ask(learner.network, short_pass)
-
-
-def _may_start(recipe: Recipe, folder: RunFolder, resume: bool) -> bool:
-    """Whether to go on from a save; refuses to overwrite a run, or to resume another recipe."""
-    if not folder.saves:
-        if folder.weights_file.is_file():
-            raise TrainingError(
-                f"{folder.path} holds a model, but nothing to resume it from (no {folder.state_file.name}): "
-                f"choose another --out, or remove the folder (a new run starts from it with --from {folder.path})"
-            )
-        return False  # nothing there, or a run that was killed before its first save: nothing to lose
-    if not resume:
-        raise TrainingError(
-            f"{folder.path} holds a run already: go on with --resume, choose another --out, or remove the folder"
-        )
-    if differences := folder.read_recipe().differences(recipe):
-        raise TrainingError(
-            f"{folder.path} was trained with another recipe, so it cannot be resumed with this one:\n  "
-            + "\n  ".join(differences)
-            + f"\ngive the run's own: seqdiff train {folder.recipe_file} --resume --out {folder.path}"
-        )
-    return True
-
-
-def _restore(
-    folder: RunFolder, learner: Learner, tally: Tally, checksum: str, group: Processes
-) -> tuple[int, float, dict[str, Any] | None]:
-    """Where the run stands: its step, its best validation, and what it started from."""
-    tensors, position = folder.read_state()
-    if position["data"] != checksum:
-        raise TrainingError(
-            f"{folder.path}: the training data or their splits have changed since this run began; start a new run"
-        )
-    try:
-        learner.restore(tensors)
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise TrainingError(f"{folder.state_file}: does not fit the run's recipe.yaml: {error}") from error
-    tally.restore(position, group)
-    if group.writes:
-        logger.info("resuming %s after step %s", folder.path, f"{position['step']:,}")
-    best = math.inf if position["best"] is None else position["best"]
-    return position["step"], best, position.get("start")
 
 
 def _finite(value: float) -> float | None:

@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from stories import tiny_recipe, write_genome
+from stories import curve, same_weights, tiny_recipe, write_genome
 
 from seqdiff import recipe as recipes
 from seqdiff.checkpoint import RunFolder
 from seqdiff.denoisers import Mamba, denoiser
-from seqdiff.errors import ConfigError, DataError, TrainingError
+from seqdiff.errors import ConfigError, DataError, TrainingError, UsageError
 from seqdiff.train import ema, loop
 from seqdiff.train.loop import train
 
@@ -25,15 +25,6 @@ from seqdiff.train.loop import train
 @pytest.fixture
 def genome(tmp_path):
     return write_genome(tmp_path / "genome.fa")
-
-
-def curve(folder):
-    return [{k: v for k, v in row.items() if k != "tokens_per_second"} for row in RunFolder(folder).read_metrics()]
-
-
-def same_weights(a, b):
-    first, second = load_file(RunFolder(a).weights_file), load_file(RunFolder(b).weights_file)
-    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
 def test_a_run_learns_and_leaves_the_run_directory(genome, tmp_path):
@@ -107,7 +98,7 @@ def run_process(genome, out):
 def wait_for_step(out, process, step):
     """Wait until a run in another process has saved a step, and logged further ones."""
     deadline = time.monotonic() + 90
-    while not (RunFolder(out).state_file.is_file() and max(row["step"] for row in curve(out)) > step):
+    while not (RunFolder(out).state_file.is_file() and max([row["step"] for row in curve(out)], default=0) > step):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -204,13 +195,9 @@ def test_a_bad_gradient_stops_with_the_step_and_never_becomes_the_last_good_save
     recipe = tiny_recipe(genome, save_every=save_every, log_every=log_every, validate_every=100)
     with pytest.raises(TrainingError, match=rf"not a number at step \d+; .*last good save: {last_good}"):
         train(recipe, tmp_path / "run", quiet=True, device="cpu")
-    state = RunFolder(tmp_path / "run").state_file
-    if last_good == "none yet":
-        assert not state.is_file()
-    else:
-        tensors, position = RunFolder(tmp_path / "run").read_state()
-        assert f"step {position['step']}" == last_good
-        assert all(t.isfinite().all() for t in tensors.values())
+    tensors, position = RunFolder(tmp_path / "run").read_state()
+    assert f"step {position['step']}" == ("step 0" if last_good == "none yet" else last_good)
+    assert all(t.isfinite().all() for t in tensors.values())
 
 
 def test_a_loss_that_grows_is_not_saved_and_then_stops_the_run(genome, tmp_path, monkeypatch):
@@ -346,6 +333,59 @@ def test_where_no_save_is_whole_it_is_refused(genome, tmp_path):
         DataError, match=r"state.safetensors: damaged: its checksum(.|\n)*no save of .* is whole, so it"
     ):
         train(tiny_recipe(genome), folder.path, resume=True, quiet=True, device="cpu")
+
+
+def test_a_model_that_was_written_before_the_first_save_is_due_can_be_resumed(genome, tmp_path, monkeypatch):
+    recipe = tiny_recipe(genome, steps=9, validate_every=2, save_every=100, keep=1)
+    train(recipe, tmp_path / "whole", quiet=True, device="cpu")
+    original = loop.Learner.step
+
+    def step(self, number, letters):
+        if number == 5:
+            raise KeyboardInterrupt
+        return original(self, number, letters)
+
+    monkeypatch.setattr(loop.Learner, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "run", quiet=True, device="cpu")
+    assert RunFolder(tmp_path / "run").weights_file.is_file()
+    monkeypatch.setattr(loop.Learner, "step", original)
+    train(recipe, tmp_path / "run", resume=True, quiet=True, device="cpu")
+    assert curve(tmp_path / "whole") == curve(tmp_path / "run")
+    assert same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_run_that_goes_on_elsewhere_says_what_is_different_there(genome, tmp_path, caplog, monkeypatch):
+    recipe, folder = tiny_recipe(genome, steps=8), RunFolder(tmp_path / "run")
+    there = {"device": "NVIDIA H100 80GB HBM3", "precision": "bfloat16"}
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "where", lambda *_: there)
+        train(recipe, folder.path, quiet=True, device="cpu")
+    assert header_of(folder.state_file)["where"] == there
+    with pytest.raises(UsageError, match=r"--device cuda: not usable here .*use cpu"):
+        train(recipe, folder.path, resume=True, quiet=True, device="cuda")
+    caplog.clear()
+    train(recipe, folder.path, resume=True, quiet=True, device="auto")
+    assert "was trained on NVIDIA H100 80GB HBM3 in bfloat16 so far and goes on on the CPU in float32" in caplog.text
+
+
+def test_a_folder_that_goes_away_stops_the_run_and_is_not_made_again(genome, tmp_path, monkeypatch):
+    original = loop.Learner.step
+
+    def step(self, number, letters):
+        if number == 5:
+            (tmp_path / "run").rename(tmp_path / "moved")
+        return original(self, number, letters)
+
+    monkeypatch.setattr(loop.Learner, "step", step)
+    recipe = tiny_recipe(genome, steps=9)
+    with pytest.raises(DataError, match="run: this folder was moved or removed while it was being written to"):
+        train(recipe, tmp_path / "run", quiet=True, device="cpu")
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(loop.Learner, "step", original)
+    train(recipe, tmp_path / "moved", resume=True, quiet=True, device="cpu")
+    train(recipe, tmp_path / "whole", quiet=True, device="cpu")
+    assert same_weights(tmp_path / "whole", tmp_path / "moved")
 
 
 def test_fewer_saves_are_kept_where_the_recipe_says_so(genome, tmp_path):
