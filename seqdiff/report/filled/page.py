@@ -30,7 +30,6 @@ WHY = {
 
 def filled_page(tally: Tally, name: str, made_by: list[str], provenance: dict[str, str]) -> Page:
     """Everything that a tally holds. `name` is what the table is called, `made_by` what its comments say."""
-    letters, gaps = f"{tally.letters:,} letters", f"{tally.gaps:,} gap{'' if tally.gaps == 1 else 's'}"
     if not tally.letters:
         nothing = Text("The table has no line: nothing was unknown, so nothing was filled.")
         facts = Section("What was filled", (nothing, Facts(provenance)))
@@ -49,10 +48,16 @@ def filled_page(tally: Tally, name: str, made_by: list[str], provenance: dict[st
     if tally.samples.records:
         sections.append(_samples(tally))
     sections += [_logos(tally), _listed(tally)]
-    about = (
-        f"{letters} in {gaps} of {tally.records:,} record{'' if tally.records == 1 else 's'}, as the model saw them."
-    )
+    records = _many(tally.records, "record")
+    if tally.fillings > tally.records:
+        records = f"{tally.fillings:,} fillings of {records}"
+    letters, gaps = _many(tally.letters, "letter"), _many(tally.gaps, "gap")
+    about = f"{letters} in {gaps} of {records}, and how sure the model is of them."
     return Page(f"Filled letters: {name}", about, tuple(sections), summary)
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _what(tally: Tally, made_by: list[str], provenance: dict[str, str]) -> Section:
@@ -220,9 +225,8 @@ def _logos(tally: Tally) -> Section:
             blocks.append(figure)
             if cut:
                 blocks.append(Text(f"{cut:,} more letters of this gap are not shown."))
-    rest = tally.gaps - len(shown) + left_out
-    if rest and tally.fillings == tally.records:
-        blocks.append(Text(f"{rest:,} more gap{'' if rest == 1 else 's'} are not shown as logos."))
+    if rest := tally.chosen.offered - len(shown) + left_out:
+        blocks.append(Text(f"{_many(rest, 'more gap')} {'is' if rest == 1 else 'are'} not shown as logos."))
     return Section("Gaps as logos", tuple(blocks))
 
 
@@ -251,7 +255,7 @@ def _logo(gap: Shown, symbols: str, beside: tuple[str, str, str] | None) -> tupl
         (f"{gap.start + i + 1:,}", filled[i], *(f"{p:.4f}" for p in gap.probabilities[i])) for i in range(fits)
     )
     figure = Figure.of(
-        f"{place}, {gap.length:,} letter{'' if gap.length == 1 else 's'}: {means}.",
+        f"{place}, {_many(gap.length, 'letter')}: {means}.",
         f"Sequence logo of the gap {place}, filled with {filled[:fits]}; {means}.",
         lambda target: logo_figure(target, [panel], bits=True),
         Table(f"Probabilities in {place}", ("position", "filled", *symbols), rows),

@@ -80,10 +80,9 @@ class MutantsTally:
 
         They are where some mutants are longer or shorter than the wild type, as in `seqdiff evaluate`.
         """
-        per_residue = np.frombuffer(self._per_residue, np.float64) if self._per_residue else np.zeros(0)
-        llr = np.frombuffer(self._llr, np.float64) if self._llr else np.zeros(0)
-        measured = np.frombuffer(self._measured, np.float64) if self._measured else np.zeros(0)
-        classes = np.frombuffer(self._class, np.int8) if self._class else np.zeros(0, np.int8)
+        columns = (np.array(column, np.float64) for column in (self._per_residue, self._llr, self._measured))
+        per_residue, llr, measured = columns
+        classes = np.array(self._class, np.int8)
         by_residue = bool((classes == CLASSES.index("other lengths, other words")).any())
         by_residue = by_residue and bool(np.isfinite(per_residue).all())
         return per_residue if by_residue else llr, measured, classes, by_residue
