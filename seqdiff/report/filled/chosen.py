@@ -71,7 +71,9 @@ class Chosen:
     """All choices of a page, `number` gaps each."""
 
     def __init__(self, number: int):
-        self._number, self._order, self._offered = number, 0, 0
+        self._number, self._order = number, 0
+        self.offered = 0
+        """Gaps among which was chosen: those of the first filling of each record."""
         self._bests = {
             "first": Best(max(number, FEW), lambda gaps, order: -(order + np.arange(len(gaps))).astype(np.float64)),
             "longest": Best(number, lambda gaps, _: gaps.lengths.astype(np.float64)),
@@ -98,7 +100,7 @@ class Chosen:
         for best in self._bests.values():
             best.offer(gaps, allowed, self._order, make)
         self._order += len(gaps)
-        self._offered += int(allowed.sum())
+        self.offered += int(allowed.sum())
 
     def of_record(self, base: str) -> list[Shown]:
         """What is chosen of one record so far."""
@@ -107,7 +109,7 @@ class Chosen:
 
     def groups(self) -> dict[str, list[Shown]]:
         """By why they are shown; a gap that is chosen twice stands where it is first."""
-        if self._offered <= FEW:
+        if self.offered <= FEW:
             return {"all": list(self._bests["first"])}
         long = any(True for _ in self._bests["surest"])
         seen: set[int] = set()
