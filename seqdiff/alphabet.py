@@ -8,6 +8,7 @@ For DNA the symbols are ordered so that the complement of i is K-1-i. The revers
 is then `where(x < K, K-1-x, x).flip(-1)` and that of logits is `logits.flip(-1, -2)`: no tables.
 """
 
+import io
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -78,6 +79,10 @@ class Alphabet:
         return table
 
     @cached_property
+    def _translation(self) -> bytes:
+        return self.codes.tobytes()
+
+    @cached_property
     def _letters(self) -> np.ndarray:
         return np.frombuffer((self.symbols + self.unknown).encode(), np.uint8)
 
@@ -96,10 +101,10 @@ class Alphabet:
 
         Readers check records first and name the file and record: see `first_invalid`.
         """
-        tokens = self.codes[np.frombuffer(text, np.uint8)]
         if (where := self.first_invalid(text)) is not None:
             raise ValueError(f"{chr(text[where])!r} at position {where + 1:,} is no letter of {self.name}")
-        return tokens
+        # Bytes by bytes: numpy's indexing would make eight bytes of each letter of a chromosome.
+        return np.frombuffer(bytearray(text).translate(self._translation), np.uint8)
 
     def decode(self, tokens: np.ndarray) -> bytes:
         """Upper-case text of tokens; a mask becomes the unknown letter. Pads must be cut off before."""
@@ -115,16 +120,19 @@ class Alphabet:
         >>> DNA.fill(b"acnuN", np.array([2, 4]), np.array([3, 3]))
         b'acuuU'
         """
-        sequence = np.frombuffer(text, np.uint8).copy()
         letters = np.frombuffer(self.decode(tokens), np.uint8).copy()
         for alias, symbol in self.aliases:
-            both = alias + alias.lower(), symbol + symbol.lower()
-            if any(ord(c) in sequence for c in both[0]) and not any(ord(c) in sequence for c in both[1]):
+            both = (alias + alias.lower()).encode(), (symbol + symbol.lower()).encode()
+            if any(c in text for c in both[0]) and not any(c in text for c in both[1]):
                 letters[letters == ord(symbol)] = ord(alias)
-        replaced = sequence[positions]
-        lower = (replaced >= ord("a")) & (replaced <= ord("z"))
-        sequence[positions] = np.where(lower, letters | 0x20, letters)
-        return sequence.tobytes()
+        held = io.BytesIO(text)  # whose value is handed out without another copy of a chromosome
+        with held.getbuffer() as buffer:
+            sequence = np.frombuffer(buffer, np.uint8)
+            replaced = sequence[positions]
+            lower = (replaced >= ord("a")) & (replaced <= ord("z"))
+            sequence[positions] = np.where(lower, letters | 0x20, letters)
+            del sequence
+        return held.getvalue()
 
     def allowed(self, text: bytes) -> np.ndarray:
         """Which symbols each letter may stand for, (L, K) bool; a plain letter allows itself alone."""
@@ -136,13 +144,12 @@ class Alphabet:
         >>> DNA.first_invalid(b"ACGT*A")
         4
         """
-        wrong = np.frombuffer(text.translate(self._is_invalid), np.uint8)
-        where = int(wrong.argmax()) if wrong.size else 0
-        return where if wrong.size and wrong[where] else None
+        wrong = text.translate(None, self._valid)
+        return text.index(wrong[:1]) if wrong else None
 
     @cached_property
-    def _is_invalid(self) -> bytes:
-        return (self.codes == INVALID).astype(np.uint8).tobytes()
+    def _valid(self) -> bytes:
+        return np.flatnonzero(self.codes != INVALID).astype(np.uint8).tobytes()
 
     def reverse_complement(self, tokens: np.ndarray) -> np.ndarray:
         """Tokens (..., L) of the other strand; masks and pads stay what they are."""

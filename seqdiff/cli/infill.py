@@ -77,6 +77,7 @@ def command(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    processes: options.Processes = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -193,15 +194,17 @@ def command(
         total = samples * sum(i.length for each in spans.values() for i in each) if masked else None
         out = results.Results(loaded.alphabet, kind, samples, logo)
         with (
+            options.spread(loaded, processes, threads) as many,
             insert.written(insert_table, fits),
             options.progress("infill", loaded.alphabet.unit, quiet, total) as advance,
             out.writing(output, report),
         ):
-            for result in loaded.infill_records(
+            for result in many.infill_records(
                 read_records(path, duplicates=duplicates), chosen, seed=seed, samples=samples, spans=spans,
                 trusted=trusted, stride=stride, design=task, inserted=grown, source=fasta, progress=advance,
             ):  # fmt: skip
                 out.write(result)
+                del result  # before the next is filled: they may be chromosomes
         logger.info(
             "filled %s %ss in %s of %s records",
             f"{out.letters:,}", loaded.alphabet.unit, f"{out.touched:,}", f"{out.records:,}",

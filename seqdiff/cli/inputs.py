@@ -68,6 +68,7 @@ def checked(
                 bases += len(record.sequence) - len(record.sequence.translate(None, b"ACGTUNacgtun"))
             if look:
                 look(record)
+            del record  # before the next is read: they may be chromosomes
         if bases > 0.95 * sum(lengths.values()):
             log.warning(
                 "%s: nearly all letters are A, C, G, T or N: is this DNA? This is a model of proteins", name_of(fasta)

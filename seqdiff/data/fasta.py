@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -71,7 +72,7 @@ def read_records(
     in length.
     """
     source = Source(path, progress=progress)
-    return (record for _, record in unique(source, _records, duplicates))
+    return map(itemgetter(1), unique(source, _records, duplicates))
 
 
 def unique(
@@ -86,6 +87,7 @@ def unique(
             if record.name not in lines or duplicates == "keep":
                 lines[record.name] = line
                 yield line, record
+                del record  # before the next is read: they may be chromosomes
             elif duplicates == "first":
                 dropped += 1
             elif duplicates == "rename":

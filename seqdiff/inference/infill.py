@@ -7,8 +7,8 @@ back in place. Known letters, their case, order and headers survive byte for byt
 import itertools
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,16 +36,30 @@ RECORDS_AT_ONCE = 16_000_000
 class _Job:
     """One replicate of one record on its way."""
 
-    def __init__(self, record: Record, replicate: int, known: Known, symbols: int, inserted: str | None):
+    def __init__(
+        self, record: Record, replicate: int, known: Known, symbols: int, inserted: str | None, alone: bool = False
+    ):
+        """`alone`: nothing else reads what is known, so that its tokens need not be kept as they are."""
         self.record, self.replicate, self.known, self.inserted = record, replicate, known, inserted
-        self.tokens = known.tokens.copy()
+        self.tokens = known.tokens if alone else known.tokens.copy()
         self.positions = np.flatnonzero(known.targets)
+        self.letters = np.zeros(len(self.positions), self.tokens.dtype)
+        """What is filled in there. It is in `tokens` from the next round on."""
         self.marginals = np.zeros((len(self.positions), symbols), np.float32)
         self.calls, self.log_weight, self.ess = 0, 0.0, math.nan
         self.impossible: int | None = None
         self.task: Task | None = None
         self.place = (0, 0)
         """Under constraints: the state and the count that the window before has come to."""
+
+    def targets_of(self, window: FillWindow) -> slice:
+        """Those of `positions` that a window fills."""
+        return slice(*np.searchsorted(self.positions, (window.first, window.last)).tolist())
+
+    def put_in_place(self, window: FillWindow) -> None:
+        """What a window has filled, for others to see."""
+        where = self.targets_of(window)
+        self.tokens[self.positions[where]] = self.letters[where]
 
 
 def infill(
@@ -86,33 +100,44 @@ def infill(
     """
     assert design is None or isinstance(sampler, Particles), "constraints are met by particles"
     assert inserted is None or (spans is None and design is None), "spans and designs have positions, inserts move them"
+
+    def jobs_of(record: Record) -> Iterator[_Job]:
+        versions = inserted(record) if inserted else [(record, None)] * samples
+        within = None if spans is None else spans.get(record.name, ())
+        knowns = {version.sequence: Known(version, alphabet, within, trusted) for version, _ in versions}
+        if design:
+            design.check(record, knowns[record.sequence], stride or context)
+            design.warn(record, knowns[record.sequence])
+        for replicate, (version, what) in enumerate(versions):
+            known, alone = knowns[version.sequence], len(versions) == 1 and design is None
+            yield _Job(version, replicate, known, alphabet.size, what, alone)
+
     for group in _groups(records):
-        jobs = []
-        for record in group:
-            versions = inserted(record) if inserted else [(record, None)] * samples
-            within = None if spans is None else spans.get(record.name, ())
-            knowns = {version.sequence: Known(version, alphabet, within, trusted) for version, _ in versions}
-            if design:
-                design.check(record, knowns[record.sequence], stride or context)
-                design.warn(record, knowns[record.sequence])
-            for replicate, (version, what) in enumerate(versions):
-                jobs.append(_Job(version, replicate, knowns[version.sequence], alphabet.size, what))
+        jobs = deque(job for record in group for job in jobs_of(record))
+        group.clear()
         _fill(jobs, denoise, alphabet, context, sampler, seed, stride, design, batch_tokens, progress)
-        for job in jobs:
-            if job.impossible is not None:
-                _say_impossible(job, sampler)
-            record = written(job.record, job.positions, job.tokens[job.positions], alphabet)
-            yield Infilled(
-                record=record,
-                constraints=design.verify(record, job.known) if design else None,
-                inserted=job.inserted,
-                replicate=job.replicate,
-                positions=job.positions,
-                marginals=job.marginals,
-                calls=job.calls,
-                log_weight=job.log_weight if sampler.draws and not sampler.revisits else None,
-                ess=None if math.isnan(job.ess) else job.ess,
-            )
+        while jobs:  # and what has been handed out is let go: it may be a chromosome
+            yield _done(jobs.popleft(), sampler, alphabet, design)
+
+
+def _done(job: _Job, sampler: Sampler, alphabet: Alphabet, design: Design | None) -> Infilled:
+    """The record that a job has become."""
+    if job.impossible is not None:
+        _say_impossible(job, sampler)
+    if design is None:
+        del job.known, job.tokens
+    record = written(job.record, job.positions, job.letters, alphabet)
+    return Infilled(
+        record=record,
+        constraints=design.verify(record, job.known) if design else None,
+        inserted=job.inserted,
+        replicate=job.replicate,
+        positions=job.positions,
+        marginals=job.marginals,
+        calls=job.calls,
+        log_weight=job.log_weight if sampler.draws and not sampler.revisits else None,
+        ess=None if math.isnan(job.ess) else job.ess,
+    )
 
 
 def _say_impossible(job: _Job, sampler: Sampler) -> None:
@@ -132,6 +157,7 @@ def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
     for record in records:
         group.append(record)
         letters += len(record.sequence)
+        del record
         if letters >= RECORDS_AT_ONCE or len(group) >= 256:
             yield group
             group, letters = [], 0
@@ -140,7 +166,7 @@ def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def _fill(
-    jobs: list[_Job],
+    jobs: Iterable[_Job],
     denoise: Callable[..., Tensor],
     alphabet: Alphabet,
     context: int,
@@ -168,43 +194,17 @@ def _fill(
         # Windows of like length together, so that little is padding; results do not depend on it: what a round
         # fills is put in place when the whole round is done, so every window of it sees the record as it was.
         waiting = sorted(rounds[level], key=lambda pair: pair[1].end - pair[1].start)
-        filled: list[_FilledWindow] = []
         while waiting:
             rows = max(1, batch_tokens // (particles * (waiting[-1][1].end - waiting[-1][1].start)))
             if design:
                 entries = itertools.accumulate(job.task.entries(window) for job, window in reversed(waiting[-rows:]))
                 rows = max(1, sum(so_far <= MOST_ENTRIES for so_far in entries))
             part, waiting = waiting[-rows:], waiting[:-rows]
-            new = _fill_windows(part, parts, alphabet, sampler, seed, progress)
-            filled += new
+            letters = _fill_windows(part, parts, alphabet, sampler, seed, progress)
             if progress and not design:  # whose letters take long, and are counted one by one
-                progress(sum(len(window.places) for window in new))
-        for window in filled:
-            window.put_in_place()
-
-
-class _FilledWindow(NamedTuple):
-    """What one window came to, at its targets alone: a round may have very many windows."""
-
-    job: _Job
-    places: np.ndarray
-    letters: np.ndarray
-    marginals: np.ndarray
-    calls: int
-    log_weight: float
-    ess: float
-    impossible: int | None
-    place: tuple[int, int]
-
-    def put_in_place(self) -> None:
-        self.job.tokens[self.places] = self.letters
-        self.job.marginals[np.searchsorted(self.job.positions, self.places)] = self.marginals
-        self.job.calls += self.calls
-        self.job.log_weight += self.log_weight
-        self.job.place = self.place
-        self.job.ess = float(np.fmin(self.job.ess, self.ess))
-        if self.job.impossible is None:
-            self.job.impossible = self.impossible
+                progress(letters)
+        for job, window in rounds[level]:
+            job.put_in_place(window)
 
 
 def _fill_windows(
@@ -214,8 +214,8 @@ def _fill_windows(
     sampler: Sampler,
     seed: int,
     progress: Callable[[int], None] | None,
-) -> list[_FilledWindow]:
-    """Fill some windows as their records are now, without touching the records."""
+) -> int:
+    """Fill some windows as their records are now, without touching the records; the number of letters filled."""
     longest = max(window.end - window.start for _, window in part)
     tokens = np.full((len(part), longest), alphabet.pad, np.int64)
     evidence = np.zeros((len(part), longest, alphabet.size))
@@ -232,25 +232,21 @@ def _fill_windows(
     drawn = result.tokens.cpu().numpy()
     if sampler.hindsight:
         marginals = result.marginals.cpu().double().numpy()
-    filled = []
+    letters = 0
     for row, (job, window) in enumerate(part):
-        places = window.first + np.flatnonzero(job.known.targets[window.first : window.last])
-        at = places - window.start
-        ruled_out = -1 if result.impossible is None else int(result.impossible[row])
-        filled.append(
-            _FilledWindow(
-                job,
-                places,
-                letters=drawn[row, at].astype(job.tokens.dtype),
-                marginals=_posterior(marginals[row, at], evidence[row, at]).astype(np.float32),
-                calls=int(result.calls[row]) + (not sampler.hindsight),
-                log_weight=float(result.log_weight[row]),
-                ess=math.nan if result.ess is None else float(result.ess[row]),
-                impossible=None if ruled_out < 0 else window.start + ruled_out,
-                place=(guides[row].state, guides[row].count) if guides else job.place,
-            )
-        )
-    return filled
+        where = job.targets_of(window)
+        at = job.positions[where] - window.start
+        job.letters[where] = drawn[row, at]
+        job.marginals[where] = _posterior(marginals[row, at], evidence[row, at])
+        job.calls += int(result.calls[row]) + (not sampler.hindsight)
+        job.log_weight += float(result.log_weight[row])
+        job.ess = float(np.fmin(job.ess, math.nan if result.ess is None else float(result.ess[row])))
+        if job.impossible is None and result.impossible is not None and result.impossible[row] >= 0:
+            job.impossible = window.start + int(result.impossible[row])
+        if guides:
+            job.place = (guides[row].state, guides[row].count)
+        letters += len(at)
+    return letters
 
 
 def _guide(job: _Job, window: FillWindow, marginals: np.ndarray, evidence: np.ndarray) -> Guide:

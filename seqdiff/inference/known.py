@@ -44,15 +44,17 @@ class Known:
         erased = spans is not None and trusted is None
         self._anything = erased or (trusted is None and not alphabet.ambiguity)
         self.tokens = alphabet.encode(record.sequence)
-        unknown = alphabet.blanks(record.sequence, self.tokens)
-        inside = np.full(len(self.tokens), spans is None)
-        for span in spans or ():
-            inside[span.start : span.end] = True
-        self.targets = inside if erased else inside & unknown
+        if not erased:
+            self.targets = alphabet.blanks(record.sequence, self.tokens)
         if trusted is not None:
             check_qualities(record)
-            self._called = np.frombuffer(record.quality, np.uint8) - 33.0
-            self.targets = inside & (unknown | (self._called < trusted))
+            self._called = np.frombuffer(record.quality, np.uint8) - np.uint8(33)
+            self.targets |= self._called < trusted
+        if spans is not None:
+            inside = np.zeros(len(self.tokens), bool)
+            for span in spans:
+                inside[span.start : span.end] = True
+            self.targets = inside if erased else inside & self.targets
         self.tokens[self.targets] = alphabet.mask
 
     def likelihood(self, where: slice | Int64[np.ndarray, "n"]) -> Bool[np.ndarray, "n K"] | Float64[np.ndarray, "n K"]:
@@ -71,7 +73,7 @@ class Known:
             return sets & targets
         others = self._alphabet.size - 1
         # At an error of (K - 1) / K all letters are equally likely: a call is never evidence against its own letter.
-        error = np.minimum(10.0 ** (-self._called[where, np.newaxis] / 10.0), others / (others + 1))
+        error = np.minimum(10.0 ** (self._called[where, np.newaxis] / -10.0), others / (others + 1))
         certain = sets.sum(1, keepdims=True) == 1
         return np.where(certain, np.where(sets, 1 - error, error / others), sets) * targets
 

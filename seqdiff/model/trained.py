@@ -180,3 +180,4 @@ class Trained:
                     "query, without insertions and with '-' for gaps, as `mafft --add FILE --keeplength` makes it"
                 )
             yield record
+            del record  # before the next is read: they may be chromosomes
