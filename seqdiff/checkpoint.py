@@ -6,6 +6,7 @@
       resume/state.safetensors  raw and averaged weights, optimizer state, step: one file, so one whole save
       resume/state-1.safetensors  the save before it, in case the last one is damaged; as many as `training.keep` says
       metrics.jsonl             one object a logged step
+      tensorboard/              the same as events of TensorBoard, where the recipe asks for them
 
 Loading a run from a stranger executes no code: the files are YAML, JSON and safetensors.
 """
@@ -94,6 +95,10 @@ class RunFolder:
     @property
     def state_file(self) -> Path:
         return self.path / "resume" / "state.safetensors"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "tensorboard"
 
     @property
     def metrics_file(self) -> Path:

@@ -17,6 +17,9 @@ SCHEMA = 1
 KEPT_AT_MOST = 10
 """Saves of a training."""
 
+KEPT = {"keep", "tensorboard"}
+"""Settings of a training that change what it leaves besides its model: a run may be resumed with others."""
+
 MEMORY = {"micro_batch_size", "sharding", "activation_checkpointing"}
 """Settings of a training that change its memory and, but for rounding, no result: a run may be resumed with others."""
 
@@ -53,6 +56,8 @@ class Training(Config):
     """Saves to resume from: the last, and those before it, which are for when the last one is damaged. Each takes four
     times the network on the disk (AdamW)."""
     log_every: Annotated[int, Field(ge=1)] = 10
+    tensorboard: bool = False
+    """Write what metrics.jsonl says for TensorBoard as well, into tensorboard/ of the run."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16` is autocast on GPUs, and on CPUs that have it; logits and loss stay float32."""
     compile: bool = False
@@ -132,8 +137,8 @@ class Recipe(Config):
 
     def differences(self, other: "Recipe") -> list[str]:
         """Settings in which two recipes differ, as lines `training.steps: 100 -> 200`; but for those of how the same
-        thing is computed in the memory there is."""
-        same: dict[str, Any] = {"written_by": True, "name": True, "training": MEMORY}
+        thing is computed in the memory there is, and of what is left besides it."""
+        same: dict[str, Any] = {"written_by": True, "name": True, "training": MEMORY | KEPT}
         mine, theirs = (_flat(r.model_dump(mode="json", exclude=same)) for r in (self, other))
         return [
             f"{key}: {mine.get(key, 'absent')} -> {theirs.get(key, 'absent')}"

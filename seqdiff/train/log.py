@@ -1,75 +1,55 @@
 """What a run says while it trains: metrics.jsonl for machines, a bar or lines on stderr for people."""
 
-import contextlib
 import json
-import logging
 import math
-import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from seqdiff.alphabet import Alphabet
-from seqdiff.errors import DataError
-from seqdiff.files import explain, replacing
-
-logger = logging.getLogger("seqdiff")
+from seqdiff.files import replacing
+from seqdiff.train.append import Appended
+from seqdiff.train.events import Events
 
 
 class Metrics:
-    """Appends one JSON object a line, whole or not at all.
-
-    A line that cannot be written, as on a full disk, is said once and kept until it can be: what counts is that it is
-    there before a save is, which `flush` sees to.
-    """
+    """Appends one JSON object a line, and the same to the events of TensorBoard where those are wanted."""
 
     def __init__(self, path: Path):
         self._path = path
-        self._file: BinaryIO | None = None
-        self._pending = b""
+        self._files: list[Appended | Events] = []
 
-    def open(self, *, up_to_step: int, earlier: Sequence[Mapping[str, Any]]) -> None:
-        """Begin after `up_to_step`: lines of later steps, which a resumed run writes again, are dropped."""
+    def open(
+        self, *, up_to_step: int, earlier: Sequence[Mapping[str, Any]], events: Callable[[int], Events] | None = None
+    ) -> None:
+        """Begin after `up_to_step`: lines of later steps, which a resumed run writes again, are dropped. `events` are
+        made from that step."""
         with replacing(self._path) as file:
             file.write_text("".join(json.dumps(row) + "\n" for row in earlier if row["step"] <= up_to_step))
-        try:
-            self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - closed in close()
-        except OSError as error:
-            raise DataError(f"{self._path}: cannot be written: {explain(error)}") from error
+        self._lines = Appended(self._path)
+        self._files = [self._lines]
+        if events:
+            self._files.append(events(up_to_step))
 
-    def write(self, **values: Any) -> None:
+    def write(self, *, step: int, **values: Any) -> None:
         """One line, now or as soon as it can be written."""
-        waiting = bool(self._pending)
-        self._pending += json.dumps(values).encode() + b"\n"
-        try:
-            self._write()
-        except OSError as error:
-            if not waiting:
-                logger.warning("%s: cannot be written now: %s (training goes on)", self._path, explain(error))
+        self._lines.write(json.dumps({"step": step, **values}).encode() + b"\n")
+        for events in self._files[1:]:
+            events.write(step, **values)
 
     def flush(self) -> None:
         """See that every line is on the disk. Raises DataError where it cannot be."""
-        try:
-            self._write()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise DataError(f"{self._path}: cannot be written: {explain(error)}") from error
+        for file in self._files:
+            file.flush()
 
     def close(self) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # what could not be written has been said already
-                self._write()
-            self._file.close()
-
-    def _write(self) -> None:
-        """Write what waits; of a line that the disk takes a part of, the rest goes on waiting."""
-        while self._pending:
-            self._pending = self._pending[self._file.write(self._pending) :]
+        for file in self._files:
+            file.close()
 
 
 def by_symbol(learned: Mapping[str, Sequence[float]], alphabet: Alphabet) -> dict[str, dict[str, float]]:

@@ -28,9 +28,11 @@ from seqdiff.streams import Streams, seed_of
 from seqdiff.train import memory
 from seqdiff.train import start as starting
 from seqdiff.train.distributed import Processes, processes
+from seqdiff.train.events import Events
+from seqdiff.train.events import require as require_tensorboard
 from seqdiff.train.learner import Learner
 from seqdiff.train.log import Display, Metrics, by_symbol
-from seqdiff.train.resume import may_start, restore, where
+from seqdiff.train.resume import changed, may_start, restore, where
 from seqdiff.train.sharding import ask, short_pass
 from seqdiff.train.share import Share
 from seqdiff.train.signals import stop_wishes
@@ -59,6 +61,8 @@ def train(
         devices.make_deterministic(place)
         # Whatever can be refused is refused before the folder exists.
         group.check(recipe.training.batch_size)
+        if recipe.training.tensorboard:
+            require_tensorboard()
         recipe = recipe.resolved()
         resuming = may_start(recipe, folder, resume)
         start = None if resuming else starting.read(recipe)
@@ -119,11 +123,16 @@ def _run(
             metrics.flush()  # a run that goes on from here drops later lines, and lacks no earlier one
             folder.write_state(tensors, position, settings.keep)
 
+    # A loss that is no bound is never called what a bound is called.
+    measure, unit = "nats_per_symbol", alphabet.unit
+    if not recipe.process.bounds_likelihood:
+        measure, unit = "nats_per_selected", f"selected {alphabet.unit}"
     metrics = Metrics(folder.metrics_file) if group.writes else None
     if metrics:
-        if not resuming:
+        if not resuming or changed(folder, recipe):
             folder.write_recipe(recipe)
-        metrics.open(up_to_step=step, earlier=folder.read_metrics())
+        events = (lambda after: Events(folder.events, after, unit, recipe.to_yaml())) if settings.tensorboard else None
+        metrics.open(up_to_step=step, earlier=folder.read_metrics(), events=events)
         logger.info(
             "training %s: %s parameters on %s; %s in %s",
             recipe.denoiser.kind, f"{sum(p.numel() for p in learner.denoiser.parameters()):,}", device,
@@ -141,10 +150,6 @@ def _run(
                 logger.warning(
                     "%s: what is held out here may be known to it, so held-out numbers may flatter it", doubt
                 )
-    # A loss that is no bound is never called what a bound is called.
-    measure, unit = "nats_per_symbol", alphabet.unit
-    if not recipe.process.bounds_likelihood:
-        measure, unit = "nats_per_selected", f"selected {alphabet.unit}"
     display = Display(recipe.name, unit, settings.steps, step, quiet)
     logged, since = tally.letters, time.perf_counter()
 

@@ -39,6 +39,12 @@ def may_start(recipe: Recipe, folder: RunFolder, resume: bool) -> bool:
     return True
 
 
+def changed(folder: RunFolder, recipe: Recipe) -> bool:
+    """Whether the run goes on with settings, of those that it may, which its recipe.yaml does not say."""
+    one, two = (kept.model_copy(update={"written_by": "", "name": ""}) for kept in (folder.read_recipe(), recipe))
+    return one != two
+
+
 def restore(
     folder: RunFolder, learner: Learner, tally: Tally, checksum: str, group: Processes, where: dict[str, str]
 ) -> tuple[int, float, dict[str, Any] | None]:

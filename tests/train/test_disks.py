@@ -11,7 +11,7 @@ from stories import curve, same_weights, tiny_recipe, write_genome
 from seqdiff import tensorfile
 from seqdiff.checkpoint import RunFolder
 from seqdiff.errors import DataError
-from seqdiff.train.log import Metrics
+from seqdiff.train.append import Appended
 from seqdiff.train.loop import train
 
 
@@ -37,7 +37,7 @@ def fails_from(monkeypatch, first, number):
 
     for owner, name in (
         (tensorfile, "save_file"), (os, "fsync"), (os, "replace"), (os, "pwrite"), (Path, "write_text"),
-        (Metrics, "_write"),
+        (Appended, "_write"),
     ):  # fmt: skip
         monkeypatch.setattr(owner, name, failing(getattr(owner, name), name == "save_file"))
 
@@ -51,7 +51,7 @@ def failure_of(recipe, folder):
 
 
 @pytest.mark.parametrize(("number", "said", "stride"), [
-    (errno.ENOSPC, "the disk is full", 2), (errno.EDQUOT, "quota used up", 7), (errno.EIO, "Input/output error", 7),
+    (errno.ENOSPC, "the disk is full", 3), (errno.EDQUOT, "quota used up", 13), (errno.EIO, "Input/output error", 11),
 ])  # fmt: skip
 def test_a_disk_that_fails_at_any_write_is_said_and_nothing_is_lost(
     genome, tmp_path, monkeypatch, number, said, stride

@@ -3,9 +3,6 @@ import json
 import math
 import sys
 
-import pytest
-
-from seqdiff.errors import DataError
 from seqdiff.train.log import Display, Metrics
 
 
@@ -60,34 +57,3 @@ def test_metrics_go_on_after_a_step(tmp_path):
     assert [json.loads(line) for line in path.read_text().splitlines()] == [
         {"step": 1}, {"step": 2}, {"step": 3, "new": True},
     ]  # fmt: skip
-
-
-def test_lines_that_a_full_disk_does_not_take_are_written_when_there_is_room(tmp_path, caplog):
-    path = tmp_path / "metrics.jsonl"
-    metrics = Metrics(path)
-    metrics.open(up_to_step=0, earlier=[])
-    metrics.write(step=1)
-    there, metrics._file = metrics._file, open("/dev/full", "wb", buffering=0)  # noqa: SIM115
-    for step in (2, 3):
-        metrics.write(step=step)
-    assert caplog.text.count("the disk is full") == 1
-    with pytest.raises(DataError, match=r"metrics.jsonl: cannot be written: the disk is full"):
-        metrics.flush()
-    metrics._file = there
-    metrics.write(step=4)
-    metrics.flush()
-    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3, 4]
-
-
-def test_a_line_that_a_disk_took_half_of_is_completed(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    metrics = Metrics(path)
-    metrics.open(up_to_step=0, earlier=[])
-
-    class Half:
-        def write(self, data):
-            return there.write(data[:5])
-
-    there, metrics._file = metrics._file, Half()
-    metrics.write(step=1, value=2)
-    assert path.read_text() == '{"step": 1, "value": 2}\n'
