@@ -52,7 +52,7 @@ def command(
     ] = False,
     processes: Annotated[
         int,
-        typer.Option("--processes", min=1, help="Train each system on so many processes or GPUs, by torchrun."),
+        typer.Option("--processes", min=1, help="Train each system on so many processes or GPUs."),
     ] = 1,
     device: options.Device = "auto",
     threads: options.Threads = None,

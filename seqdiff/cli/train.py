@@ -10,6 +10,7 @@ import typer
 
 from seqdiff.cli import options
 from seqdiff.errors import UsageError
+from seqdiff.train import rank
 
 
 def command(
@@ -32,6 +33,12 @@ def command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last save, if there is one.")] = False,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's seed.")] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes", min=1, help="Processes of this machine that train together: one a GPU, or a few cores."
+        ),
+    ] = 1,
     device: options.Device = "auto",
     threads: options.Threads = None,
     quiet: options.Quiet = False,
@@ -39,8 +46,8 @@ def command(
 ) -> None:
     """Train a model from a recipe.
 
-    Ctrl-C or SIGTERM saves and stops; --resume goes on from there to the last bit. On several GPUs:
-    torchrun --nproc-per-node 8 -m seqdiff train hg38
+    Ctrl-C or SIGTERM saves and stops; --resume goes on from there to the last bit. On several GPUs: --processes 8; on
+    several machines: srun or torchrun start it, once for each GPU. -@ is the threads of all processes together.
 
     With --set data.fasta=FILE a recipe's genome is read from your own copy of it; for a genome of your own, say
     --set data.genome=null as well. For proteins of your own: train protein-demo --set data.proteins=null
@@ -51,12 +58,16 @@ def command(
 
     Example: seqdiff train hg38 --set data.fasta=hg38.fa --out runs/hg38
     """
+    me = rank.find()
+    if me.world > 1:  # that another process is gone is said in words, and not by torch in twenty lines
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     options.start(threads=threads, quiet=quiet, verbose=verbose)
-    if os.environ.get("RANK", "0") != "0":  # of torchrun's processes the first one speaks for all, but for errors
+    if me.rank:  # of several processes the first one speaks for all, but for errors
         logging.getLogger("seqdiff").setLevel(logging.ERROR)
+    if processes > 1 and me.world > 1:
+        raise UsageError(f"--processes {processes}: {me.world} processes have been started already; leave it out")
     from seqdiff import recipe as recipes
     from seqdiff import resources
-    from seqdiff.train import loop
 
     changes = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
     if clusters is not None:
@@ -68,14 +79,50 @@ def command(
     if start is not None and resolved.training.start != start.expanduser().absolute():
         raise UsageError(f"--from {start}: --set gives training.start {resolved.training.start}; give one of the two")
     folder = out or Path("runs") / resolved.name
-    stopped = loop.train(resolved, folder, resume=resume, device=device, quiet=quiet)
+    if processes > 1:
+        given = [recipe, "--out", str(folder), "--device", device]
+        given += [word for change in changes for word in ("--set", change)]
+        given += ["--from", str(start)] * (start is not None) + ["--resume"] * resume
+        given += ["--quiet"] * quiet + ["--verbose"] * verbose
+        raise typer.Exit(_together(given, folder, processes, device, threads))
+    from seqdiff.train import loop
+    from seqdiff.train.heartbeat import ToldElsewhere
+
+    try:
+        stopped = loop.train(resolved, folder, resume=resume, device=device, quiet=quiet)
+    except ToldElsewhere as error:
+        raise typer.Exit(error.exit_code) from error
+    except BaseException as error:
+        if me.rank and not isinstance(error, Exception):  # interrupted, which the first process says
+            raise typer.Exit(1) from error
+        raise
     if stopped.signal:
-        loop.logger.warning(
-            "stopped at step %s, saved; go on with: seqdiff train %s --resume --out %s",
-            f"{stopped.step:,}", folder / "recipe.yaml", folder,
-        )  # fmt: skip
+        if not me.rank:
+            loop.logger.warning(
+                "stopped at step %s, saved; go on with: seqdiff train %s --resume --out %s%s",
+                f"{stopped.step:,}", folder / "recipe.yaml", folder,
+                f" --processes {me.world}" if me.launcher else "",
+            )  # fmt: skip
         raise typer.Exit(128 + stopped.signal)
     loop.logger.info("the model is in %s", folder)
+
+
+def _together(given: list[str], folder: Path, processes: int, device: str, threads: int | None) -> int:
+    """Train on several processes of this machine, each with its share of the threads; the exit code of the training."""
+    from seqdiff import devices
+    from seqdiff.train.launch import launch
+
+    if devices.find(device).type == "cuda":
+        import torch
+
+        if device != "auto" and ":" in device:
+            raise UsageError(f"--device {device}: {processes} processes take a GPU each: say --device cuda")
+        if (here := torch.cuda.device_count()) < processes:
+            raise UsageError(f"--processes {processes}: there are {here} GPUs here, and each process takes one")
+    cores = threads or len(os.sched_getaffinity(0))
+    given += ["--threads", str(max(1, cores // processes))]
+    resume = f"seqdiff train {folder / 'recipe.yaml'} --resume --out {folder} --processes {processes}"
+    return launch(["train", *given], processes, killed=f"go on from the last save with: {resume}")
 
 
 def _start(run: Path | None) -> list[str]:

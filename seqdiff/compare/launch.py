@@ -23,7 +23,7 @@ class Place:
     device: str = "auto"
     threads: int | None = None
     processes: int = 1
-    """More than one: data parallel, by torchrun."""
+    """More than one: data parallel."""
     quiet: bool = False
 
 
@@ -42,10 +42,9 @@ def apart(recipe: Recipe, folder: Path, place: Place) -> None:
     file, log = folder.with_name(folder.name + ".yaml"), folder.with_name(folder.name + ".log")
     with replacing(file) as temporary:
         temporary.write_text(recipe.to_yaml(), encoding="utf-8")
-    command = [sys.executable, "-m"]
-    if place.processes > 1:
-        command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={place.processes}", "-m"]
-    command += ["seqdiff", "train", str(file), "--out", str(folder), "--resume", "--device", place.device]
+    command = [sys.executable, "-m", "seqdiff", "train", str(file), "--out", str(folder), "--resume"]
+    command += ["--device", place.device]
+    command += ["--processes", str(place.processes)] if place.processes > 1 else []
     command += ["--threads", str(place.threads)] if place.threads else []
     command += ["--quiet"] if place.quiet else []
     last = ""

@@ -63,6 +63,7 @@ def train(
         group.check(recipe.training.batch_size)
         if recipe.training.tensorboard:
             require_tensorboard()
+        group.same("what they train, or into which folder,", f"{recipe.to_yaml()}{out}{resume}")
         recipe = recipe.resolved()
         resuming = may_start(recipe, folder, resume)
         start = None if resuming else starting.read(recipe)
@@ -113,15 +114,17 @@ def _run(
     def ship(nats: float | None, error: float | None) -> None:
         weights = learner.weights()
         if group.writes:
-            folder.write_weights(weights, provenance(nats, error))
+            with group.writing():
+                folder.write_weights(weights, provenance(nats, error))
 
     def save() -> None:
         position = {"step": step, "best": _finite(best), "data": data.checksum, "start": origin, "where": place}
         position |= tally.saved(group)
         tensors = learner.tensors()
         if group.writes:
-            metrics.flush()  # a run that goes on from here drops later lines, and lacks no earlier one
-            folder.write_state(tensors, position, settings.keep)
+            with group.writing():
+                metrics.flush()  # a run that goes on from here drops later lines, and lacks no earlier one
+                folder.write_state(tensors, position, settings.keep)
 
     # A loss that is no bound is never called what a bound is called.
     measure, unit = "nats_per_symbol", alphabet.unit

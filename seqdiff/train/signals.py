@@ -1,8 +1,13 @@
 """Ctrl-C and SIGTERM as a wish: the run ends after its step, saved."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+TWICE = 2.0
+"""Seconds within which a signal comes twice that was meant once: from the terminal, and from torchrun, which hears it
+there as well and passes it on."""
 
 
 class Received:
@@ -13,13 +18,18 @@ class Received:
 
 @contextmanager
 def stop_wishes() -> Iterator[Received]:
-    """Turn the first Ctrl-C or SIGTERM into a wish to stop; a second one acts at once, as it did before."""
+    """Turn the first Ctrl-C or SIGTERM into a wish to stop; a later one acts at once, as it did before."""
     received = Received()
     before = {}
+    first = 0.0
 
     def wish(number: int, frame: object) -> None:
-        received.number = number
-        signal.signal(number, before[number])
+        nonlocal first
+        if not received.number:
+            received.number, first = number, time.monotonic()
+        elif time.monotonic() - first > TWICE:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.getsignal(number) or signal.SIG_DFL
