@@ -10,7 +10,7 @@ OUT = config["out"]
 RUNS = config.get("runs", f"{OUT}/runs")
 SYSTEMS = systems_of(config)
 ONLY = " ".join(f"--only {name}" for name in SYSTEMS)
-COMPARISON_FILE = [config["comparison"]] if config["comparison"].endswith((".yaml", ".yml")) else []
+COMPARISON_FILE = own_file(config["comparison"])
 RESULTS = multiext(f"{OUT}/table", ".tsv", ".md", ".json", ".png")
 
 

@@ -24,7 +24,7 @@ rule scatter:
     params:
         folder=lambda wildcards, output: folder_of(output.fasta),
         number=N,
-        spans=options("bed") if SPANS else "--by unknown",
+        spans=lambda wildcards, input: f"--bed {shlex.quote(input.bed)}" if SPANS else "--by unknown",
     log:
         f"{OUT}/logs/scatter.log",
     benchmark:
@@ -46,7 +46,7 @@ rule infill:
         temp(f"{OUT}/filled-{N}/{{k}}-of-{N}.{FILLED}"),
     params:
         model=config["model"],
-        spans=lambda wildcards, input: f"--bed {input.bed}" if SPANS else "",
+        spans=lambda wildcards, input: f"--bed {shlex.quote(input.bed)}" if SPANS else "",
         options=options("sampler", "steps", "samples", "temperature", "top_p", "seed", "device"),
         form=config["form"],
         processes=PROCESSES,

@@ -12,7 +12,7 @@ RUN = config.get("run", f"{OUT}/run")
 GENOME = config.get("genome")
 OWN = config.get("fasta")
 DATA = ({"data.genome": GENOME} if GENOME else {"data.genome": None}) | ({"data.fasta": OWN} if OWN else {})
-RECIPE_FILE = [config["recipe"]] if config["recipe"].endswith((".yaml", ".yml")) else []
+RECIPE_FILE = own_file(config["recipe"])
 RESULTS = [f"{OUT}/evaluation.json", f"{OUT}/report.html"]
 
 
@@ -35,7 +35,7 @@ rule fetch:
 
 rule index:
     input:
-        OWN or f"{OUT}/genome.path",
+        local(OWN) if OWN else f"{OUT}/genome.path",
     output:
         f"{OUT}/contigs.tsv",
     params:

@@ -10,13 +10,13 @@ are OUT/runs/NAME, with RUN/trained, as in pretrain.smk.
 OUT = config["out"]
 RUNS = config.get("runs", f"{OUT}/runs")
 FAMILIES = families_of(config)
-RECIPE_FILE = [config["recipe"]] if config["recipe"].endswith((".yaml", ".yml")) else []
+RECIPE_FILE = own_file(config["recipe"])
 RESULTS = [*expand("{out}/scored/{family}.tsv", out=OUT, family=FAMILIES), f"{OUT}/metrics.tsv", f"{OUT}/metrics.png"]
 
 
 rule train:
     input:
-        alignment=lambda wildcards: FAMILIES[wildcards.family]["alignment"],
+        alignment=lambda wildcards: local(FAMILIES[wildcards.family]["alignment"]),
         recipe=RECIPE_FILE,
     output:
         trained=touch(local(f"{RUNS}/{{family}}/trained")),

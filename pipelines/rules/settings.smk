@@ -100,6 +100,11 @@ def _as_yaml(value):
     return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
 
 
+def own_file(name):
+    """The YAML file that a recipe or a comparison is in, where it does not come with seqdiff."""
+    return [local(name)] if Path(name).suffix in (".yaml", ".yml") else []
+
+
 def weights(model):
     """The file that says whether a model has changed; none for one that ships."""
     return [] if model in shipped.shipped_runs() else [local(f"{model}/model.safetensors")]

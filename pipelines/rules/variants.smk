@@ -32,7 +32,7 @@ rule scatter:
 
 rule index:
     input:
-        config["fasta"],
+        local(config["fasta"]),
     output:
         f"{OUT}/contigs.tsv",
     log:
@@ -50,7 +50,7 @@ rule index:
 rule variants:
     input:
         vcf=f"{OUT}/shards-{N}/{{k}}-of-{N}.vcf.gz",
-        fasta=config["fasta"],
+        fasta=local(config["fasta"]),
         indexed=f"{OUT}/contigs.tsv",
         model=weights(config["model"]),
     output:

@@ -25,11 +25,11 @@ def test_a_training_that_is_killed_ends_with_the_weights_of_one_that_is_not(proj
     run = project.path / "out/run"
 
     def training():
-        return any((run / "resume").glob("*.safetensors")) if (run / "resume").exists() else False
+        metrics = run / "metrics.jsonl"
+        return (run / "resume/state.safetensors").exists() and metrics.read_text().count("\n") > 25
 
     project.killed(when=training)
-    steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert 0 < max(steps) < 300
+    assert (run / "metrics.jsonl").read_text().count("\n") < 300  # of 315
     assert not (run / "trained").exists()
 
     project.snakemake("--unlock")
