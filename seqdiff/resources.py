@@ -41,6 +41,15 @@ def shipped_runs() -> list[str]:
     return sorted(path.parent.name for path in (_PACKAGE / "pretrained").glob("*/recipe.yaml"))
 
 
+def is_installed(path: Path) -> bool:
+    """Whether a file came with an installed package, in whose folder nothing else is written: nothing would remove it.
+
+    >>> is_installed(Path("genome.fa"))
+    False
+    """
+    return path.absolute().is_relative_to(_PACKAGE / "shared")
+
+
 def cache_folder() -> Path:
     """Where encoded genomes and compiled kernels are kept: `$SEQDIFF_CACHE`, else the user's cache directory.
 

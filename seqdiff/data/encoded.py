@@ -32,7 +32,7 @@ from seqdiff.data.output import Output
 from seqdiff.data.source import Source, name_of
 from seqdiff.errors import DataError
 from seqdiff.files import explain
-from seqdiff.resources import cache_folder
+from seqdiff.resources import cache_folder, is_installed
 
 log = logging.getLogger("seqdiff")
 
@@ -116,23 +116,7 @@ def _file(path: Path, progress: Callable[[int], None] | None = None) -> Origin:
 
 
 def _encode(path: Path, layout: Layout, origin: Origin) -> Encoded:
-    beside, elsewhere = places(path, layout.suffix)
-    try:
-        target = beside
-        locked = _lock(target)
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise DataError(f"cannot write {beside}: {explain(error)}") from error
-        target = elsewhere
-        log.info("%s cannot be written; using %s", path.absolute().parent, target.parent)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            locked = _lock(target)
-        except OSError as error:
-            raise DataError(
-                f"no place for the encoded {path}: neither {beside.parent} nor {target.parent} can be "
-                f"written ({explain(error)}); set SEQDIFF_CACHE to a folder that can"
-            ) from error
+    target, locked = _first_writable(path, layout)
     with locked as alone:
         with contextlib.suppress(NotEncoded):  # another process may have been faster
             return read(target, layout, origin.state())
@@ -235,11 +219,37 @@ def digest_of(data: bytes = b"") -> "hashlib.blake2b":
     return hashlib.blake2b(data, digest_size=16)
 
 
-def places(path: Path, suffix: str) -> tuple[Path, Path]:
-    """Where the encoded file may lie: beside the FASTA, or in the cache folder."""
+def places(path: Path, suffix: str) -> list[Path]:
+    """Where the encoded file may lie: beside the FASTA, or in the cache folder, first where it came with the package.
+    A user without a home or `SEQDIFF_CACHE` has no cache."""
     whole = path.absolute()
     key = hashlib.blake2b(os.fsencode(whole), digest_size=6).hexdigest()
-    return whole.with_name(whole.name + suffix), cache_folder() / f"{whole.stem}-{key}{suffix}"
+    beside, cached = whole.with_name(whole.name + suffix), []
+    with contextlib.suppress(DataError):
+        cached.append(cache_folder() / f"{whole.stem}-{key}{suffix}")
+    return [*cached, beside] if is_installed(path) else [beside, *cached]
+
+
+def _first_writable(path: Path, layout: Layout) -> tuple[Path, contextlib.AbstractContextManager[bool]]:
+    """The first place that can be written, locked. Raises DataError: none of them, or another failure of one."""
+    found = places(path, layout.suffix)
+    beside = path.absolute().parent
+    for target in found:
+        try:
+            if target.parent != beside:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            return target, _lock(target)
+        except OSError as error:
+            last = error
+            if target.parent == beside and error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise DataError(f"cannot write {target}: {explain(error)}") from error
+        if target is not found[-1]:
+            log.info("%s cannot be written; using %s", target.parent, found[-1].parent)
+    folders = " and ".join(str(target.parent) for target in found)
+    raise DataError(
+        f"no place for the encoded {path}: {folders} cannot be written ({explain(last)}); set SEQDIFF_CACHE to a "
+        "folder that can"
+    )
 
 
 def _lock(target: Path) -> contextlib.AbstractContextManager[bool]:

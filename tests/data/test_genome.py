@@ -242,6 +242,29 @@ def test_a_folder_that_cannot_be_written_is_handled_by_the_cache(path, elsewhere
         Genome.open(path)
 
 
+def test_nothing_is_left_in_an_installed_package(path, elsewhere, monkeypatch):
+    monkeypatch.setattr("seqdiff.resources._PACKAGE", path.parent / "seqdiff")
+    own = path.parent / "seqdiff" / "shared" / "genomes" / "g.fa"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(path.read_bytes())
+    Genome.open(own)
+    assert os.listdir(own.parent) == ["g.fa"]
+    assert [name.endswith(".seqdiff") for name in os.listdir(elsewhere)] == [True]
+
+
+def test_a_user_without_a_home_needs_no_cache(path, monkeypatch):
+    """As in containers that run as a user of no name."""
+
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("SEQDIFF_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    Genome.open(path)
+    assert sorted(os.listdir(path.parent)) == ["g.fa", "g.fa.seqdiff"]
+
+
 class Full(io.BytesIO):
     def __init__(self, *_, **__):
         super().__init__()
