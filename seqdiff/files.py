@@ -1,8 +1,10 @@
 """Files that appear whole under their name, or not at all, so that nothing is ever half there; and their checksum."""
 
 import errno
+import fcntl
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -66,8 +68,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def appearing(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside `path` to fill; on leaving it takes the name, so that it appears whole or not at all.
 
-    If the block fails, the temporary folder goes. Raises DataError as `require_vacant` does, when the parent of `path`
-    cannot be written, or when the disk is full.
+    If the block fails, the temporary folder goes; what a killed process left of one is cleared away. Raises DataError
+    as `require_vacant` does, when another process is making the same folder, when the parent of `path` cannot be
+    written, or when the disk is full.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with appearing(Path(folder) / "run") as temporary:
@@ -76,11 +79,14 @@ def appearing(path: str | Path) -> Iterator[Path]:
     ['run', 'run/a.txt']
     """
     target = Path(os.path.realpath(path))
-    temporary = None
+    temporary, handle = None, -1
     try:
         require_vacant(path)
         target.parent.mkdir(parents=True, exist_ok=True)
+        _clear_left(path, target)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".partial"))
+        handle = os.open(temporary, os.O_RDONLY)
+        _lock(handle)
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
         os.replace(temporary, target)
@@ -91,6 +97,9 @@ def appearing(path: str | Path) -> Iterator[Path]:
     except BaseException:
         _discard_folder(temporary)
         raise
+    finally:
+        if handle >= 0:
+            os.close(handle)
 
 
 def require_vacant(path: str | Path) -> None:
@@ -146,6 +155,36 @@ def explain(error: OSError) -> str:
 def _nearest(path: Path) -> Path:
     """The path, or what exists of it."""
     return next(part for part in (path, *path.parents) if part.exists())
+
+
+def _clear_left(path: str | Path, target: Path) -> None:
+    """Remove what killed processes left of the folder `target`. DataError where one is at work on it."""
+    pattern = re.compile(rf"\.{re.escape(target.name[:40])}\.[a-z0-9_]{{8}}\.partial")
+    for left in [entry for entry in target.parent.iterdir() if pattern.fullmatch(entry.name) and entry.is_dir()]:
+        try:
+            handle = os.open(left, os.O_RDONLY)
+        except FileNotFoundError:  # just finished
+            continue
+        try:
+            alone = _lock(handle)
+            if alone is False:
+                raise DataError(f"{path}: another process is making it just now; wait for it, or choose another name")
+            if alone:
+                shutil.rmtree(left, ignore_errors=True)
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int) -> bool | None:
+    """Hold a folder until it is closed, or this process ends; False where another process does, None where the file
+    system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _discard(temporary: Path | None) -> None:

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from seqdiff.errors import DataError
-from seqdiff.files import checksum, replacing
+from seqdiff.files import appearing, checksum, replacing
 
 
 def test_a_checksum_is_of_all_bytes_and_never_holds_them_all(tmp_path):
@@ -79,3 +79,22 @@ def test_a_folder_and_a_place_that_is_none(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"), replacing(tmp_path / "file" / "below"):
         pass
+
+
+def test_a_folder_is_made_by_one_process_at_a_time(tmp_path):
+    with appearing(tmp_path / "run") as one:
+        (one / "a").touch()
+        with pytest.raises(DataError, match=r"run: another process is making it"), appearing(tmp_path / "run"):
+            pass
+        with appearing(tmp_path / "run.b"):  # another folder, whose name begins alike
+            pass
+    assert (tmp_path / "run" / "a").exists()
+
+
+def test_what_a_killed_process_left_of_a_folder_is_cleared_away(tmp_path):
+    left = tmp_path / ".run.abcd_123.partial"
+    left.mkdir()
+    (left / "model").touch()
+    with appearing(tmp_path / "run"):
+        assert not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
