@@ -116,14 +116,13 @@ def join_variants(paths: Sequence[str], output: Path | None, progress: Progress 
 def _join(files: Iterator[Iterator[bytes]], output: Path | None) -> None:
     """Text after text; a line that was not ended is, where another follows."""
     with Output(output) as out:
-        ended = True
+        last = b"\n"
         for blocks in files:
-            for block in blocks:
-                if not ended:
-                    out.write(b"\n")
+            if last not in b"\r\n":
+                out.write(b"\n")
+            for block in filter(None, blocks):
                 out.write(block)
-                ended = True
-            ended = block.endswith((b"\n", b"\r"))
+                last = block[-1:]
 
 
 def _opened(paths: Sequence[str], progress: Progress | None) -> Iterator[Source]:
