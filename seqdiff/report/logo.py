@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 
 from seqdiff.report.style import GREY, INK, MODEL, PALE, Target, figure, letter_colours
 
-LONGEST_ROW = 72
-"""Letters in a row."""
+SHORTEST_ROW, LONGEST_ROW = 24, 72
+"""Letters in a row; where there are fewer, the rest stays empty."""
 GAP, FLANK = "#fff8e6", "#dfe3e8"
 GLYPH = {"font_name": "DejaVu Sans", "font_weight": "bold", "width": 0.86, "vpad": 0.04, "zorder": 2}
 THINNEST = 0.004
@@ -42,7 +42,7 @@ def logo_figure(
     """
     assert gaps
     panels = [(gap, row) for gap in gaps for row in _rows(gap)]
-    columns = max(len(row) for _, row in panels)
+    columns = max(SHORTEST_ROW, *(len(row) for _, row in panels))
     heights = [2.1 + 1.39 * (_depth(gap) - 0.24) + 0.3 * ("title" in gap and row.start == 0) for gap, row in panels]
     with figure(target, max(6.0, 0.19 * columns + 1.1), sum(heights) + (0.5 if title else 0.2)) as drawn:
         drawn.get_layout_engine().set(h_pad=0.08)

@@ -175,14 +175,16 @@ def _samples(tally: Tally) -> Section:
         facts |= {
             "places that all fillings fill alike": f"{samples.unanimous:,} of {samples.letters:,} "
             f"({samples.unanimous / samples.letters:.1%})",
-            "gaps that all fillings fill alike": f"{samples.gaps_alike:,} of {samples.gaps:,}",
-            "two fillings agree at a place": f"{samples.equal / samples.pairs:.2%}",
-            "would agree, were each letter drawn by itself": f"{samples.alone / samples.pairs:.2%}",
+            "two fillings agree at a place": f"{samples.equal / samples.pairs:.2%}; by the probabilities "
+            f"{samples.alone / samples.pairs:.2%}",
+            "gaps that all fillings fill alike": f"{samples.gaps_alike:,} of {samples.gaps:,}; were letters drawn by "
+            f"themselves, {samples.gaps_alone:,.1f}",
         }
         blocks.append(
             Text(
-                "Fillings that agree more often than letters drawn one by one from their own probabilities are drawn "
-                "at low temperature, or not at random at all; fewer agreements mean that letters hang together."
+                "Fillings drawn at random agree at a place as often as its probabilities say, whether or not letters "
+                "depend on each other; more often where a temperature, top-p or a sampler such as `best` leans to the "
+                "probable letters. Whole gaps agree more often than by single letters where letters hang together."
             )
         )
     if samples.cut:

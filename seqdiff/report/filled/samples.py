@@ -41,10 +41,12 @@ class Samples:
         """How many would be, were each letter drawn by itself from what was said of it."""
         self.gaps = self.gaps_alike = 0
         """Gaps, and how many are filled alike in all fillings."""
+        self.gaps_alone = 0.0
+        """How many would be, were each letter drawn by itself."""
         self._base = ""
-        self._rows: list[list[UInt8[np.ndarray, n]]] = []
-        self._places: list[Int64[np.ndarray, n]] = []
-        self._squares: list[Float64[np.ndarray, n]] = []
+        self._rows: list[list[np.ndarray]] = []
+        self._places: list[np.ndarray] = []
+        self._probabilities: list[np.ndarray] = []
         self._at = 0
         self._differ = self._longer = False
 
@@ -72,7 +74,7 @@ class Samples:
             self._longer |= len(letters) > room
             self._rows[0].append(letters[:room].copy())
             self._places.append(positions[:room].copy())
-            self._squares.append((probabilities[:room] ** 2).sum(-1))
+            self._probabilities.append(probabilities[:room].copy())
             self._at += len(letters[:room])
         return False
 
@@ -88,9 +90,9 @@ class Samples:
 
     def finish(self) -> None:
         """The fillings of the last record are all there."""
-        rows, places, squares = self._rows, self._places, self._squares
+        rows, places, probabilities = self._rows, self._places, self._probabilities
         differ, longer = self._differ or (len(rows) > 1 and self._at != sum(map(len, places))), self._longer
-        self._base, self._rows, self._places, self._squares = "", [], [], []
+        self._base, self._rows, self._places, self._probabilities = "", [], [], []
         self._at, self._differ, self._longer = 0, False, False
         if len(rows) < 2:
             return
@@ -101,13 +103,14 @@ class Samples:
             self.unlike += 1
             return
         letters = np.stack([np.concatenate(row) for row in rows])
-        positions, number = np.concatenate(places), len(rows)
+        positions, number, p = np.concatenate(places), len(rows), np.concatenate(probabilities)
         same = sum(np.square((letters == symbol).sum(0)) for symbol in np.unique(letters)) - number
         self.letters += letters.shape[1]
         self.unanimous += int((letters == letters[0]).all(0).sum())
         self.pairs += letters.shape[1] * number * (number - 1)
         self.equal += int(same.sum())
-        self.alone += float(np.concatenate(squares).sum()) * number * (number - 1)
+        self.alone += float(np.square(p).sum()) * number * (number - 1)
         firsts = np.append(0, np.flatnonzero(np.diff(positions) != 1) + 1)
         self.gaps += len(firsts)
         self.gaps_alike += int(np.logical_and.reduceat((letters == letters[0]).all(0), firsts).sum())
+        self.gaps_alone += float(np.multiply.reduceat((p**number).sum(-1), firsts).sum())

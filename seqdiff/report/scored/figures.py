@@ -28,7 +28,7 @@ from seqdiff.report.style import (
     key_above,
 )
 
-COLOURS = (BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, GREY)
+COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, GREY)
 """Of classes, in their order."""
 LIGHT = "#fcfcfc"
 """Marks on dark cells, by day and by night."""

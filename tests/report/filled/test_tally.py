@@ -65,7 +65,13 @@ def everything(found):
         ]
         for why, gaps in found.chosen.groups().items()
     }
-    sums = [found.confidence, found.bits, samples.pop("alone"), *(x for row in found.edges.rows() for x in row[2:])]
+    sums = [
+        found.confidence,
+        found.bits,
+        samples.pop("alone"),
+        samples.pop("gaps_alone"),
+        *(x for row in found.edges.rows() for x in row[2:]),
+    ]
     counts = (
         found.records, found.fillings, found.letters, found.gaps, found.longest, found.lengths.tolist(),
         found.letters_of_length.tolist(), found.confidences.tolist(), [row[:2] for row in found.edges.rows()], samples,
@@ -127,6 +133,8 @@ def test_how_fillings_agree():
     assert samples.equal / samples.pairs == pytest.approx((1 + 1 / 3 + 1) / 3)
     assert samples.alone / samples.pairs == pytest.approx(0.375)
     assert (samples.gaps, samples.gaps_alike) == (2, 1)
+    alike = 0.5**3 + 2 * 0.25**3
+    assert samples.gaps_alone == pytest.approx(alike**2 + alike)
 
 
 def test_fillings_of_other_positions_are_not_compared():
