@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from seqdiff.report.page import Picture
 
 SAMPLES = 16
-EACH = 4
-"""New images of a class, and held-out images; in rows."""
+EACH = 8
+"""New images of a class, in a row."""
+HELD_OUT = 4
 LABELS = 10
 """Classes that are shown."""
 FILLINGS = 4
@@ -55,7 +56,7 @@ def _inpainted(model: "Model", data: Any, sampler: Any, seed: int) -> tuple[str,
     from seqdiff.report.grid import coloured, covered, grid
 
     canvas = model.canvas
-    tokens = data.test.batch(np.arange(min(EACH, len(data.test)))).tokens.numpy()
+    tokens = data.test.batch(np.arange(min(HELD_OUT, len(data.test)))).tokens.numpy()
     images = np.stack([model.alphabet.values(row).reshape(canvas.grid) for row in tokens])
     hidden = hidden_by("center", canvas.grid)
     filled = model.infill_images(images, hidden, sampler, seed=seed, samples=FILLINGS)

@@ -167,7 +167,7 @@ def _keep(found: "Evaluation", folder: "RunFolder") -> None:
 def _contents(data: Any) -> dict[str, str]:
     def amount(examples: Any) -> str:
         noun = getattr(examples, "noun", "sequences" if hasattr(examples, "unit") else "windows")
-        return f"{len(examples):,} {noun}, {int(examples.sizes.sum()):,} letters"
+        return f"{len(examples):,} {noun}, {int(examples.sizes.sum()):,} {data.config.alphabet.unit}s"
 
     parts = {"train": "training", "valid": "validation", "test": "test"}
     return {"data": data.source} | {name: amount(getattr(data, split)) for split, name in parts.items()}

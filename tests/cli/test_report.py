@@ -84,7 +84,7 @@ def test_answers_of_evaluate_are_taken_where_they_are_of_these_weights(folder):
     (folder / "evaluation.json").write_text(json.dumps(of_others))
     result = run(folder, "-o", folder / "q.html", "--quick")
     assert "is of other weights" in result.stderr
-    assert "Not asked: Held-out likelihood" in (folder / "q.html").read_text()
+    assert "Held-out likelihood: it was not asked" in (folder / "q.html").read_text()
     says = fails(folder, "--evaluation", folder / "evaluation.json", "--quick")
     assert "answers of other weights" in says
     of_others["weights"] = sha256(folder / "model.safetensors")

@@ -13,11 +13,27 @@ def run_page(run: Run) -> Page:
     sections = [about(run), training(run), *answers(run)]
     if run.pictures:
         sections.append(Section("Images", tuple(run.pictures)))
-    if lacking := [TITLES[name] for name in EXPECTED if name not in run.answers]:
-        sections.append(Section("What is not here", (Text(f"Not asked: {', '.join(lacking)}."),)))
+    if lacking := [name for name in EXPECTED if name not in run.answers]:
+        sections.append(Section("What is not here", tuple(Text(_why(run, name)) for name in lacking)))
     sections += [speed(run), recipe(run), provenance(run)]
     title = run.recipe.name if run.recipe.name == run.name else f"{run.recipe.name}: {run.name}"
     return Page(title, sentence(run), tuple(sections), _summary(run))
+
+
+def _why(run: Run, name: str) -> str:
+    """Why a question has no answer."""
+    process = run.recipe.process
+    if name == "spectra" and run.recipe.data.grid:
+        reason = "images have no words"
+    elif name in ("recovery", "calibration") and not process.fills_masks:
+        reason = f"a model of process `{process.kind}` does not fill masks"
+    elif run.provenance is None:
+        reason = "there is no model yet"
+    else:
+        reason = (
+            f"it was not asked; `seqdiff report` without `--quick`, or `seqdiff evaluate {run.name} {name}`, asks it"
+        )
+    return f"{TITLES[name]}: {reason}."
 
 
 def _summary(run: Run) -> dict[str, str]:

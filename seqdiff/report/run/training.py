@@ -68,15 +68,15 @@ def speed(run: Run) -> Section:
         return Section("Speed and memory", (Facts(facts), Text(NO_METRICS if not run.rows else "No speed was logged.")))
     speeds = sorted(row["tokens_per_second"] for row in rows)
     facts |= {
-        "letters read": f"{rows[-1]['tokens']:,}",
-        "letters a second": f"{speeds[len(speeds) // 2]:,} (the median; {speeds[0]:,} to {speeds[-1]:,})",
+        f"{run.unit}s read": f"{rows[-1]['tokens']:,}",
+        f"{run.unit}s a second": f"{speeds[len(speeds) // 2]:,} (the median; {speeds[0]:,} to {speeds[-1]:,})",
         "time of its steps": _duration(seconds(rows)),
         "largest memory": _memory(rows),
     }
     figure = Figure.of(
-        "Letters a second over the steps, without validations and saves.",
-        f"Between {speeds[0]:,} and {speeds[-1]:,} letters a second.",
-        lambda target: speed_figure(target, rows),
+        f"{run.unit.capitalize()}s a second over the steps, without validations and saves.",
+        f"Between {speeds[0]:,} and {speeds[-1]:,} {run.unit}s a second.",
+        lambda target: speed_figure(target, rows, run.unit),
     )
     return Section("Speed and memory", (Facts(facts), figure))
 

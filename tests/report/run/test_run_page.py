@@ -8,6 +8,7 @@ from report.page.pages import keeps_the_contract
 
 from seqdiff import recipe
 from seqdiff.checkpoint import Provenance
+from seqdiff.diffusion.processes import Autoregressive
 from seqdiff.report.page import Picture, Table, render
 from seqdiff.report.run import Run, run_page
 from seqdiff.report.run.answers import SAYS
@@ -84,8 +85,16 @@ def test_a_run_without_a_model_says_so(bare, metrics):
     young = replace(bare, provenance=None, parameters=None)
     found = shown(replace(young, rows=metrics[:30]))
     assert "There is no model yet: training stands at step 290 of 1,500" in found
-    assert "Not asked: Held-out likelihood, Gaps recovered, Calibration" in found
+    assert "Held-out likelihood: there is no model yet." in found
     assert "training has logged nothing yet" in shown(young)
+
+
+def test_what_is_not_asked_has_its_reason(bare):
+    assert "Calibration: it was not asked" in shown(bare)
+    digits = shown(replace(bare, recipe=recipe.load("digits")))
+    assert "Samples beside held-out sequences: images have no words" in digits
+    of_order = replace(bare, recipe=bare.recipe.model_copy(update={"process": Autoregressive()}))
+    assert "Gaps recovered: a model of process <code>autoregressive</code> does not fill masks." in shown(of_order)
 
 
 def test_a_run_that_was_stopped_says_so(bare, metrics, text):
