@@ -16,7 +16,8 @@ import yaml
 from seqdiff import resources
 from seqdiff.config import classes
 from seqdiff.errors import ConfigError
-from seqdiff.recipe.recipe import SCHEMA, Recipe
+from seqdiff.recipe.migrate import migrated
+from seqdiff.recipe.recipe import Recipe
 
 
 def names(kind: str | None = None) -> list[str]:
@@ -45,6 +46,7 @@ def load(recipe: str, settings: Sequence[str] = ()) -> Recipe:
     values = read_values(path)
     if (kind := values.get("kind")) is not None:
         raise ConfigError(f"{path}: a recipe of seqdiff {kind}, not of train")
+    values = migrated(values, str(path))  # before settings, which are today's
     switched: dict[str, dict[str, Any]] = {}
     for setting in settings:
         part, _, rest = setting.partition("=")[0].strip().partition(".")
@@ -84,11 +86,7 @@ def parse(values: dict[str, Any], source: str, switched: Mapping[str, Mapping[st
 
     `switched` has the parts whose kind alone was changed, as they were before.
     """
-    version = values.get("schema", SCHEMA)
-    if isinstance(version, int) and version > SCHEMA:
-        raise ConfigError(
-            f"{source}: schema {version} is newer than this seqdiff understands ({SCHEMA}); upgrade seqdiff"
-        )
+    values = migrated(values, source)
     try:
         return Recipe.model_validate(values)
     except pydantic.ValidationError as error:

@@ -13,7 +13,7 @@ from seqdiff.errors import ConfigError
 from seqdiff.modalities import ModalityConfig
 from seqdiff.recipe.fit import check
 
-SCHEMA = 1
+SCHEMA = 2
 KEPT_AT_MOST = 10
 """Saves of a training."""
 
@@ -88,7 +88,7 @@ class Training(Config):
 class Recipe(Config):
     """One run: what is learned from, what is learned, with which network, and how."""
 
-    schema_version: Annotated[Literal[1], Field(alias="schema")] = SCHEMA  # type: ignore[assignment]
+    schema_version: Annotated[Literal[2], Field(alias="schema")] = SCHEMA  # type: ignore[assignment]
     written_by: str = ""
     """The version that wrote a run's recipe.yaml; not part of what a recipe is."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
