@@ -192,7 +192,9 @@ def command(
             )  # fmt: skip
         masked = spans is not None and trusted is None
         total = samples * sum(i.length for each in spans.values() for i in each) if masked else None
-        out = results.Results(loaded.alphabet, kind, samples, logo)
+        told = {"label": label, "guidance": guidance, "insert": ",".join(inserts) if inserts else None}
+        comment = results.comment(loaded, chosen, samples, seed, **told)
+        out = results.Results(loaded.alphabet, kind, samples, logo, comment)
         with (
             options.spread(loaded, processes, threads) as many,
             insert.written(insert_table, fits),

@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqdiff import __version__
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
     from seqdiff.alphabet import Alphabet
+    from seqdiff.diffusion.samplers import Sampler
     from seqdiff.inference.filled import Infilled
+    from seqdiff.model import Model
 
 FORMATS = ("fasta", "fastq", "table")
 LOGO_ROWS = 12
@@ -38,11 +41,26 @@ def _same(path: Path, other: object) -> bool:
     return os.path.normpath(path) == os.path.normpath(str(other))
 
 
+def comment(model: "Model", sampler: "Sampler", samples: int, seed: int, **others: object) -> bytes:
+    """By what a table was filled, as its first line; of `others` those that are given."""
+    chosen = sampler.model_dump(mode="json", exclude_none=True)
+    settings = {"model": model.recipe.name, "context": model.context, "sampler": chosen.pop("kind"), **chosen}
+    settings |= {"samples": samples, "seed": seed} | {
+        name: value for name, value in others.items() if value is not None
+    }
+    words = (f"{name}={str(value).replace(' ', '')}" for name, value in settings.items())
+    return f"# seqdiff {__version__} infill {' '.join(words)}\n".encode("utf-8", "surrogateescape")
+
+
 class Results:
     """Filled records on their way out. `writing` opens its files, `write` takes the records."""
 
-    def __init__(self, alphabet: "Alphabet", kind: str | None, samples: int, logo: Path | None = None):
+    def __init__(
+        self, alphabet: "Alphabet", kind: str | None, samples: int, logo: Path | None = None, comment: bytes = b""
+    ):
+        """`comment` is the first line of a table."""
         self._alphabet, self._kind, self._samples, self._logo = alphabet, kind, samples, logo
+        self._comment = comment
         self._drawn: Infilled | None = None
         self.letters = self.records = self.touched = 0
 
@@ -73,7 +91,8 @@ class Results:
             name = f"{record.name}_sample{result.replicate + 1}"
             record = replace(record, name=name, header=record.header.replace(record.name, name, 1))
         if self._kind == "table":
-            self._out.write((table_header(self._alphabet) if first else b"") + table_lines(record.name, result))
+            header = self._comment + table_header(self._alphabet) if first else b""
+            self._out.write(header + table_lines(record.name, result))
         else:
             if self._kind == "fastq":
                 record = replace(record, quality=qualities(result, self._alphabet))

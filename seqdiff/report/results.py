@@ -7,7 +7,7 @@ from pathlib import Path
 from seqdiff.data.filled_table import FilledTable, is_filled_header
 from seqdiff.data.scored_mutants import MutantScores, prefixes
 from seqdiff.data.scored_variants import is_scored_header, scored_table, scored_vcf
-from seqdiff.data.source import Source, shown, text_of
+from seqdiff.data.source import Source, missing, shown, text_of
 from seqdiff.data.table import SEPARATORS
 from seqdiff.errors import DataError, UsageError
 from seqdiff.files import checksum
@@ -88,8 +88,13 @@ def _filled(
 ) -> Page:
     with FilledTable(path, progress=progress) as table:
         if fasta is not None:
+            if any(" insert=" in line for line in table.comment):
+                raise UsageError(
+                    f"--fasta {fasta}: letters were put in with --insert, so positions are not its own: leave it out"
+                )
             if not os.path.isfile(fasta):
-                raise DataError(f"--fasta {fasta}: give a file, which is read twice")
+                why = "give a file, which is read twice" if os.path.exists(fasta) else missing(Path(fasta))
+                raise DataError(f"--fasta {fasta}: {why}")
             provenance |= {"FASTA": os.path.basename(fasta), "BLAKE2b of the FASTA": checksum(fasta)}
         tally = Tally(table.symbols, fasta=fasta)
         for letters in table.letters():

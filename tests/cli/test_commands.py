@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,7 +76,8 @@ def test_output_formats(fasta, tmp_path):
     assert lines[3][:4] == "IIII"
     assert len(lines[3]) == len(lines[1]) == 10
     assert run("infill", "--fasta", fasta, "--format", "table", "-o", tmp_path / "a.gz").returncode == 0
-    rows = gzip.decompress((tmp_path / "a.gz").read_bytes()).decode().splitlines()
+    made_by, *rows = gzip.decompress((tmp_path / "a.gz").read_bytes()).decode().splitlines()
+    assert re.match(r"# seqdiff \S+ infill model=\S+ context=\d+ sampler=\S+ .*samples=1 seed=0$", made_by)
     assert rows[0] == "name\tposition\tfilled\tp_A\tp_C\tp_G\tp_T"
     assert [row.split("\t")[:2] for row in rows[1:]] == [["a", "5"], ["a", "6"], ["a", "9"], ["a", "10"], ["b", "5"]]
     for row in rows[1:]:

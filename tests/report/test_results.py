@@ -181,3 +181,10 @@ def test_on_a_phone_and_in_the_dark(pages, tmp_path):
             assert [one for one in browser.requests if not one.startswith("data:")] == [path.as_uri()]
             assert browser.said == browser.thrown == []
             assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 20, 25)"
+
+
+def test_positions_of_a_table_with_inserts_are_not_those_of_the_fasta(tmp_path):
+    path = filled(tmp_path / "t.tsv", records=1, length=10)
+    path.write_text("# seqdiff 0.1.0 infill model=demo insert=24:0-10\n" + path.read_text())
+    with pytest.raises(UsageError, match="letters were put in with --insert"):
+        page_of(path, fasta="x.fa")
