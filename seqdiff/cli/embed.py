@@ -44,6 +44,7 @@ def command(
     ] = "error",
     device: options.Device = "auto",
     threads: options.Threads = None,
+    processes: options.Processes = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -95,15 +96,16 @@ def command(
         )  # fmt: skip
         unit = loaded.alphabet.unit
         with (
+            options.spread(loaded, processes, threads) as many,
             options.progress("embed", unit, quiet, size.letters or None) as advance,
             writing(output, rows=rows, records=size.records, width=width, longest_name=size.longest,
                     metadata=about) as out,
         ):  # fmt: skip
             if per == "residue":
-                _residues(loaded.residues(records, strand=strand, source=fasta or text, progress=advance), out)
+                _residues(many.residues(records, strand=strand, source=fasta or text, progress=advance), out)
                 unknown = 0
             else:
-                found = loaded.embed_records(
+                found = many.embed_records(
                     records, window=window, stride=stride, strand=strand, source=fasta or text, progress=advance
                 )
                 unknown = _means(found, out, per)

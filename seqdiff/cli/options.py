@@ -17,6 +17,7 @@ from seqdiff.errors import UsageError
 if TYPE_CHECKING:
     from seqdiff.diffusion.samplers import Sampler
     from seqdiff.model import Model
+    from seqdiff.model.spread import Spread
 
 Fasta = Annotated[str, typer.Option("--fasta", help="FASTA or FASTQ, plain, gzip or bgzip; - is stdin.")]
 FastaOrText = Annotated[
@@ -30,6 +31,14 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Where resul
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[int | None, typer.Option("-@", "--threads", min=1, help="CPU threads; default: all cores.")]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        "--processes",
+        min=1,
+        help="Worker processes that share the work, each with the model and its part of --threads; default 1.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only errors and warnings on stderr.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr.")]
 Duplicates = Annotated[
@@ -101,6 +110,19 @@ def start(*, threads: int | None, quiet: bool, verbose: bool) -> None:
     logger.handlers[:] = [handler]
     logger.propagate = False
     logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+@contextmanager
+def spread(model: "Model", processes: int | None, threads: int | None) -> "Iterator[Model | Spread]":
+    """What does the work of a model: itself, or processes that hold it and have their part of the threads."""
+    if processes in (None, 1):
+        yield model
+        return
+    from seqdiff.model.spread import Spread
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with Spread(model, processes, threads=max(1, (threads or cores) // processes)) as many:
+        yield many
 
 
 def one_of(option: str, value: str, choices: tuple[str, ...]) -> str:

@@ -59,6 +59,7 @@ def command(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    processes: options.Processes = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -123,8 +124,12 @@ def command(
         spans = inputs.spans(lengths, bed, region or [], clip) if bed or region else None
         total = sum(lengths.values()) if spans is None else sum(i.length for each in spans.values() for i in each)
         records = found if of_text or of_image else read_records(found, duplicates=duplicates)
-        with options.progress("score", loaded.alphabet.unit, quiet, total or None) as advance, Output(output) as out:
-            scores = loaded.score_records(
+        with (
+            options.spread(loaded, processes, threads) as many,
+            options.progress("score", loaded.alphabet.unit, quiet, total or None) as advance,
+            Output(output) as out,
+        ):
+            scores = many.score_records(
                 records, scorer, spans=spans, seed=seed, source=fasta or text or image[0], progress=advance
             )
             first = next(scores, None)  # whatever is wrong with the model is said before there is any output

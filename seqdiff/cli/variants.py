@@ -94,6 +94,7 @@ def command(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    processes: options.Processes = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -128,6 +129,7 @@ def command(
     from seqdiff import model as models
 
     if mutations is not None:
+        _of_one_process(processes)
         request.check()
         return of_proteins.score_table(of_proteins.load(model, device), request)
     if saturate is None:
@@ -136,6 +138,7 @@ def command(
     if saturate is not None and not loaded.alphabet.complementary:
         if column is not None:
             raise UsageError("--column: it changes nothing with --saturate of a protein")
+        _of_one_process(processes)
         request.check()
         return of_proteins.saturate(loaded, request)
     kind = _of_dna(of_protein, method, output, haplotypes, saturate is not None, orders, draws)
@@ -148,15 +151,21 @@ def command(
         raise UsageError(f"{model} was trained on {loaded.alphabet.name}: variants of a VCF are of DNA")
     with options.progress("index", "byte", quiet, size_of(fasta)) as advance:
         genome = Genome.open(fasta, loaded.alphabet, progress=options.difference(advance))
-    scorer = loaded.change_scorer(genome, settings, seed=seed)
     about = variant_lines.about(loaded, settings, seed)
-    if saturate is not None:
-        spans = _spans(saturate, genome, clip)
-        variant_runs.saturate(scorer, spans, output, kind, figure, about, quiet)
-    elif haplotypes:
-        variant_runs.haplotypes(scorer, vcf, output, check_ref, about, quiet)
-    else:
-        variant_runs.variants(scorer, vcf, output, kind, check_ref, about, quiet)
+    with options.spread(loaded, processes, threads) as many:
+        scorer = many.change_scorer(genome, settings, seed=seed)
+        if saturate is not None:
+            spans = _spans(saturate, genome, clip)
+            variant_runs.saturate(scorer, spans, output, kind, figure, about, quiet)
+        elif haplotypes:
+            variant_runs.haplotypes(scorer, vcf, output, check_ref, about, quiet)
+        else:
+            variant_runs.variants(scorer, vcf, output, kind, check_ref, about, quiet)
+
+
+def _of_one_process(processes: int | None) -> None:
+    if processes is not None:
+        raise UsageError("--processes: it is for DNA; mutants of a protein share network passes: use --threads")
 
 
 def _kind(output: Path | None, table: bool) -> str:

@@ -26,6 +26,7 @@ from seqdiff.alphabet import Alphabet
 from seqdiff.data.fasta import Record
 from seqdiff.denoisers import Denoiser
 from seqdiff.errors import UsageError
+from seqdiff.inference.frozen import computed_alone, rows_by_length
 
 TOKENS_AT_ONCE = 65_536
 """Letters whose windows are sorted by length before they share batches; as many states are held at once."""
@@ -68,7 +69,17 @@ class States:
     def _hidden(self, rows: Sequence[np.ndarray]) -> Float32[Tensor, "B L D"]:
         tokens = padded(rows, self.alphabet.pad).to(self.device)
         time = torch.zeros(len(tokens), device=self.device) if self.network.takes_time else None
-        return self.network.hidden(tokens, time).float()
+        with computed_alone(self.device):
+            if self.device.type == "cuda" or self.network.pads_leave_no_trace:
+                return self.network.hidden(tokens, time).float()
+            found: Tensor | None = None
+            for length, same in rows_by_length(tokens, self.alphabet.pad).items():
+                of_rows = self.network.hidden(tokens[same, :length], None if time is None else time[same]).float()
+                if found is None:
+                    found = of_rows.new_zeros(*tokens.shape, of_rows.shape[-1])
+                found[same, :length] = of_rows
+            assert found is not None, "a row has a letter"
+            return found
 
 
 def padded(rows: Sequence[np.ndarray], pad: int) -> Tensor:

@@ -1,6 +1,7 @@
 """A trained network in use."""
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +12,9 @@ from seqdiff.denoisers.alone import Alone
 from seqdiff.denoisers.block_causal import Past
 from seqdiff.denoisers.reader import Reader
 from seqdiff.diffusion.processes import Process
+
+elsewhere: torch.device | None = None
+"""The GPU of a worker process: where networks that computed on one are put when they come from another process."""
 
 
 class Frozen:
@@ -28,6 +32,12 @@ class Frozen:
         self.device, self.process, self.learned = device, process, denoiser.learned
         self.symbols, self.hollow, self.left_to_right = denoiser.symbols, denoiser.hollow, denoiser.left_to_right
         self.equivariant, self.reach, self.takes_time = denoiser.equivariant, denoiser.reach, denoiser.takes_time
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if elsewhere is not None and self.device.type == elsewhere.type:
+            self.device = elsewhere
+            self.network.to(elsewhere)
 
     @torch.no_grad()
     def __call__(
