@@ -243,6 +243,14 @@ class RunFolder:
             f"its model: --from {self.path})"
         )
 
+    def position(self) -> dict[str, Any]:
+        """Where the last save stands, from its header alone: step, where it was trained, memory. Empty without one."""
+        try:
+            with safe_open(self.state_file, framework="pt") as file:
+                return json.loads((file.metadata() or {})["seqdiff"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            return {}
+
     def _save(self, number: int) -> Path:
         """The file of the last save, which is 0, or of the one so many saves before it."""
         return self.state_file.with_name(f"state-{number}.safetensors") if number else self.state_file

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import platform
+import resource
 from pathlib import Path
 
 import torch
@@ -47,6 +48,14 @@ def memory(device: torch.device) -> int | None:
     with contextlib.suppress(ValueError, OSError):  # of a container; "max" where it has none
         limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return min(limits, default=None)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes of memory that this process has taken so far at most: of a GPU, in tensors there; else all of its own."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if platform.system() == "Darwin" else most * 1024  # there in bytes, elsewhere in KiB
 
 
 def make_deterministic(device: torch.device) -> None:

@@ -116,3 +116,12 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path, inside):
     (tmp_path / "taken").touch()
     with pytest.raises(DataError, match=r"/taken is not a folder"), RunFolder(tmp_path / inside).locked():
         pass
+
+
+def test_where_a_save_stands_is_read_from_its_header_alone(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.position() == {}
+    folder.write_state({"w": torch.zeros(2)}, {"step": 3, "memory": 5})
+    assert folder.position()["memory"] == 5
+    folder.state_file.write_bytes(b"damaged")
+    assert folder.position() == {}

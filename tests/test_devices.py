@@ -60,3 +60,10 @@ def test_what_multiplies_bfloat16(monkeypatch, machine, avx512_bf16, amx, onednn
 def test_this_cpu_is_what_the_system_says():
     flags = Path("/proc/cpuinfo").read_text().split()
     assert devices.has_bfloat16() == bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux says it in a file as well")
+def test_the_memory_of_this_process_is_in_bytes_and_the_most_there_was():
+    found = devices.peak_memory(CPU)
+    (most,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    assert found == pytest.approx(int(most.split()[1]) * 1024, rel=0.05)

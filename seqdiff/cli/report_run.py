@@ -63,6 +63,7 @@ def asked(
         name=folder.path.resolve().name,
         recipe=recipe,
         rows=rows,
+        position=folder.position(),
         provenance=model.provenance if model else None,
         parameters=sum(p.numel() for p in model.frozen.network.parameters()) if model else None,
         doubts=doubts,

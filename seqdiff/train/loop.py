@@ -119,7 +119,7 @@ def _run(
 
     def save() -> None:
         position = {"step": step, "best": _finite(best), "data": data.checksum, "start": origin, "where": place}
-        position |= tally.saved(group)
+        position |= tally.saved(group) | {"memory": devices.peak_memory(device)}
         tensors = learner.tensors()
         if group.writes:
             with group.writing():

@@ -54,6 +54,8 @@ def test_the_page_of_a_run_has_everything(trained):
         "Samples beside held-out sequences", "Speed and memory", "Recipe", "Provenance",
     ]  # fmt: skip
     assert sha256(trained / "model.safetensors") in text
+    assert "MiB, of the first process since it last started" in text
+    assert "the CPU, float32" in text
     assert "Markov, order 2 (best)" in text or "(best)" in text
 
 

@@ -20,6 +20,8 @@ class Run:
     recipe: Recipe
     rows: Sequence[Mapping[str, Any]] = ()
     """The lines of metrics.jsonl."""
+    position: Mapping[str, Any] = field(default_factory=dict)
+    """Of its last save: where it was trained, and the memory that it took."""
     provenance: Provenance | None = None
     """None: no model has been saved yet."""
     parameters: int | None = None

@@ -71,7 +71,8 @@ def speed(run: Run) -> Section:
         f"{run.unit}s read": f"{rows[-1]['tokens']:,}",
         f"{run.unit}s a second": f"{speeds[len(speeds) // 2]:,} (the median; {speeds[0]:,} to {speeds[-1]:,})",
         "time of its steps": _duration(seconds(rows)),
-        "largest memory": _memory(rows),
+        "trained on": ", ".join(run.position.get("where", {}).values()) or "not noted",
+        "largest memory": _memory(run.position.get("memory")),
     }
     figure = Figure.of(
         f"{run.unit.capitalize()}s a second over the steps, without validations and saves.",
@@ -94,9 +95,8 @@ def seconds(rows: Sequence[Mapping[str, Any]]) -> float:
     return total
 
 
-def _memory(rows: Sequence[Mapping[str, Any]]) -> str:
-    most = max((row.get("peak_memory") or 0 for row in rows), default=0)
-    return f"{most / 2**20:,.0f} MiB of the first process" if most else "not logged"
+def _memory(most: int | None) -> str:
+    return f"{most / 2**20:,.0f} MiB, of the first process since it last started" if most else "not noted"
 
 
 def _duration(found: float) -> str:
