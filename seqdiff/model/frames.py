@@ -110,6 +110,7 @@ def _record(number: int, given: Any) -> VcfRecord:
         raise DataError(f"{where}: {given!r} is no variant: write (contig, pos, ref, alt), pos counted from 1")
     contig, pos, ref, alt, *name = given
     alt = "." if alt is None or alt != alt else alt
+    pos = int(pos) if isinstance(pos, float) and pos.is_integer() else pos  # of a column that misses some
     id_ = name[0] if name and isinstance(name[0], str) and name[0] else "."
     record = VcfRecord(number, [*(bytes_of(str(each)) for each in (contig, pos, id_, ref, alt)), b".", b".", b"."])
     check_columns(record.columns, where)
