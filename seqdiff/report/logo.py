@@ -139,6 +139,8 @@ def _logo(
 
     table = pd.DataFrame(heights, columns=list(symbols), index=np.arange(first, first + len(heights)))
     table = table.where(table >= THINNEST * top, 0.0)
+    if not table.to_numpy().any():  # nothing is known: logomaker would warn of an axis of no height
+        return
     scheme = {symbol: colours.get(symbol, INK) for symbol in symbols}
     Logo(table, ax=axes, color_scheme=scheme, baseline_width=0, show_spines=None, stack_order="big_on_top", **GLYPH)
 

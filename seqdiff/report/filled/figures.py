@@ -40,7 +40,7 @@ def edges_figure(target: Target, edges: Edges, symbols: int) -> None:
             one.set_xticks(places, [row[0].replace(" to ", "–").replace("over ", ">") for row in rows], fontsize=8)
             one.set_xlabel("distance to the nearest known letter")
             one.set_ylabel(label)
-            one.set_ylim(bottom=0)
+            one.set_ylim(0, 1.06 * max(all_alike, *values))
             one.grid(axis="x", visible=False)
             key_above(one)
 
@@ -49,15 +49,23 @@ def hidden_figure(target: Target, truth: Truth) -> None:
     """How often letters were right that the FASTA knows, against the probability they were given."""
     there = np.flatnonzero(truth.hidden)
     said, right = truth.said[there] / truth.hidden[there], truth.right[there] / truth.hidden[there]
-    error = 2 * np.sqrt(right * (1 - right) / truth.hidden[there])
+    low, high = _wilson(right, truth.hidden[there])
     with figure(target, 4.8, 4.6) as drawn:
         axes = drawn.subplots()
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect")
         axes.errorbar(
-            said, right, np.minimum(error, 1), color=MODEL, marker="o", markersize=5, capsize=2.5, elinewidth=1.2,
-            label="filled letters",
+            said, right, (right - low, high - right), color=MODEL, marker="o", markersize=5, capsize=2.5,
+            elinewidth=1.2, label="filled letters",
         )  # fmt: skip
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.set_xlabel("probability of the letter that was filled in")
         axes.set_ylabel("how often it was the hidden one")
         key_above(axes)
+
+
+def _wilson(share: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % intervals of shares of so many (Wilson 1927, J. Am. Stat. Assoc. 22:209), around the shares."""
+    z = 1.96
+    middle = (share + z**2 / (2 * number)) / (1 + z**2 / number)
+    reach = z / (1 + z**2 / number) * np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
+    return np.minimum(middle - reach, share), np.maximum(middle + reach, share)

@@ -124,7 +124,7 @@ def _sure(tally: Tally) -> Section:
                 Table("Letters by probability", ("probability", "letters", "share"), shares),
             ),
             Figure.of(
-                "Letters deep inside a gap have less to go by than those beside known letters.",
+                "By the distance to the nearest known letter: deep inside a gap there is less to go by.",
                 f"Two curves by distance to the nearest known letter: mean probability {first[2]} at {first[0]}, "
                 f"{last[2]} at {last[0]}; mean entropy {first[3]} and {last[3]} bits.",
                 partial(edges_figure, edges=tally.edges, symbols=len(tally.symbols)),
@@ -156,8 +156,8 @@ def _hidden(tally: Tally) -> Section:
                 f"({said / hidden:.1%}) were to be."
             ),
             Figure.of(
-                "How often a letter was the hidden one, by the probability that it was given; bars are two standard "
-                "errors, as if letters were independent.",
+                "How often a letter was the hidden one, by the probability that it was given; bars are 95 % intervals, "
+                "as if letters were independent.",
                 f"Reliability diagram of {hidden:,} letters: {right / hidden:.1%} right where {said / hidden:.1%} were "
                 "expected.",
                 partial(hidden_figure, truth=truth),
