@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from seqdiff.cli import app
 from seqdiff.evaluate import DEFAULT, QUESTIONS
 
-PAGES = ("README", "train", "fill", "score", "variants", "family", "embed", "proteins", "images", "text")
+PAGES = ("README", "train", "fill", "score", "variants", "family", "embed", "proteins", "images", "text", "cluster")
 
 SMALL = ("training.steps=2", "training.warmup_steps=1", "training.batch_size=4", "training.validation_windows=4")
 QUICK = {
@@ -22,10 +22,10 @@ QUICK = {
     "probe": ("probe.resamples=100",),
 }
 ELSEWHERE = {
-    r"make ": "what they do is run by CI and by hand: set-up, demo, suite",
+    r"make (demo|test|hg38|pipeline)": "CI and by hand; the workflows of make pipeline are run by tests/pipelines",
     r"pip install|hf download|mmseqs": "other people's programs",
     r"seqdiff genomes fetch": "the network: tests/data/test_genomes.py has a server of its own",
-    r"torchrun .*hg38": "eight GPUs: tests/train/test_distributed.py has processes without any",
+    r"(torchrun|srun) .*hg38": "many GPUs: tests/train/test_distributed.py has processes without any",
     r"seqdiff train (hg38|protein-uniref50|cifar10|text8|wine-reviews)": "GPUs and GB: tests/house/test_configs.py",
     r"seqdiff import|runs/(caduceus|esm2|evodiff)": "published weights: tests/imports",
 }
