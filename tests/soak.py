@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -42,11 +43,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--width", type=int, default=96, help="of the network")
+    parser.add_argument("--hazards", nargs="+", choices=sorted(set(HAZARDS)), help="these, once each, and no time")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True)
     soak = Soak(arguments.out, arguments.width, random.Random(arguments.seed))
     try:
-        soak.disturb(60 * arguments.minutes, arguments.every)
+        soak.disturb(60 * arguments.minutes, arguments.every, arguments.hazards)
         sys.exit(soak.compare())
     finally:
         soak.other.kill()
@@ -93,15 +95,11 @@ class Soak:
         command += ["--resume", "--device", "cpu", "-@", "1", "--quiet"]
         return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
-    def disturb(self, seconds: float, every: float) -> None:
+    def disturb(self, seconds: float, every: float, these: list[str] | None) -> None:
         process = self.start()
-        while (left := self.began + seconds - time.monotonic()) > 0:
-            hazard = self.draws.choice(HAZARDS)
-            if hazard == "full" and os.getuid() != 0:
-                continue
-            self.wait(process, min(left, every * self.draws.uniform(0.3, 1.7)))
-            if self.began + seconds - time.monotonic() <= 0:
-                break
+        for hazard in these or self.drawn(seconds):
+            wait = every * self.draws.uniform(0.3, 1.7)
+            self.wait(process, wait if these else min(wait, self.began + seconds - time.monotonic()))
             getattr(self, hazard)(process)
             self.counts[hazard] += 1
             self.say(f"{hazard:<8} at step {self.step():,} saved")
@@ -110,6 +108,13 @@ class Soak:
         self.term(process)
         self.allow(self.step(), stop=True)
         self.say(f"stopped at step {self.step():,} after {dict(self.counts)}")
+
+    def drawn(self, seconds: float) -> Iterator[str]:
+        """Hazards for so long; a disk that fills up takes root to make."""
+        while time.monotonic() < self.began + seconds:
+            hazard = self.draws.choice(HAZARDS)
+            if hazard != "full" or os.getuid() == 0:
+                yield hazard
 
     def wait(self, process: subprocess.Popen, seconds: float) -> None:
         """For so long, and until the run has gone on from where it stood."""
@@ -215,7 +220,8 @@ def _unlike(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> list[
 
 def _position(run: RunFolder) -> dict[str, object]:
     with safe_open(run.state_file, framework="pt") as file:
-        return json.loads(file.metadata()["seqdiff"])
+        position = json.loads(file.metadata()["seqdiff"])
+    return {key: value for key, value in position.items() if key != "memory"}
 
 
 def _curve(run: RunFolder) -> list[dict[str, object]]:
