@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from seqdiff.cli import app
 
@@ -20,7 +19,7 @@ LINKS = [
 ]
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
 COMMANDS = [line[line.index("seqdiff ") :] for line in LINES if re.match(r"(torchrun .*-m )?seqdiff ", line)]
-TARGETS = [target for line in LINES if line.startswith("make ") for target in line.split()[1:] if "=" not in target]
+TARGETS = [target for line in LINES if line.startswith("make ") for target in shlex.split(line)[1:] if "=" not in target]
 
 
 def test_the_pages_show_commands():
