@@ -85,10 +85,10 @@ pipeline: $(VENV)/.pipelines ## run a workflow: NAME=variants CONFIG=my.yaml [PR
 	@test -f "$(CONFIG)" || { echo "$(CONFIG): no such file: give the config as CONFIG=FILE (examples: pipelines/configs)"; exit 2; }
 	$(SNAKEMAKE) --configfile "$(CONFIG)" --config workflow=$(NAME) $(ARGS)
 
-hg38: $(VENV)/.pipelines ## train on the human genome, on GPUs: [GENOME=hg38.fa.gz, a copy of yours] [PROFILE=slurm] [DRY=1]
+hg38: $(VENV)/.pipelines ## train on the human genome, on GPUs: [GENOME=hg38.fa.gz, a copy of yours] [GPUS=8] [PROFILE=slurm] [DRY=1]
 	@test -n "$(DRY)" -o "$(PROFILE)" != default || $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || \
 	  { echo "make hg38 needs GPUs, and this machine has none: use PROFILE=slurm, or see what it would do with DRY=1"; exit 1; }
-	$(SNAKEMAKE) --configfile pipelines/configs/hg38.yaml $(if $(GENOME),--config "fasta=$(GENOME)") $(ARGS)
+	$(SNAKEMAKE) --configfile pipelines/configs/hg38.yaml $(if $(GENOME)$(GPUS),--config $(if $(GENOME),"fasta=$(GENOME)") $(if $(GPUS),gpus=$(GPUS))) $(ARGS)
 
 pictures: setup ## draw the README's pictures again
 	$(BIN)/python docs/pictures.py

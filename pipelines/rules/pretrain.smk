@@ -97,7 +97,7 @@ rule evaluate:
     resources:
         mem_mb=memory,
         runtime=config["runtime"],
-        **ON_GPUS,
+        **ON_ONE_GPU,
     shell:
         "seqdiff evaluate {params.run:q} {params.questions} {params.settings} {params.options} -@ {threads}"
         " -o {output:q} > {log:q} 2>&1"

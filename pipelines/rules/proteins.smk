@@ -60,7 +60,7 @@ rule variants:
     resources:
         mem_mb=memory,
         runtime=config["runtime"],
-        **ON_GPUS,
+        **ON_ONE_GPU,
     shell:
         "seqdiff variants --mutations {input.assay:q} --fasta {input.wild_type:q} --model {params.run:q}"
         " {params.residues} {params.options} -@ {threads} -o {output:q} 2> {log:q}"
@@ -85,7 +85,7 @@ rule evaluate:
     resources:
         mem_mb=memory,
         runtime=config["runtime"],
-        **ON_GPUS,
+        **ON_ONE_GPU,
     shell:
         "seqdiff evaluate {params.run:q} variants --mutations {input.assay:q} --fasta {input.wild_type:q}"
         " {params.residues} {params.options} -@ {threads} -o {output:q} > {log:q} 2>&1"

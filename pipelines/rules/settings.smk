@@ -1,4 +1,4 @@
-"""The config: checked before any job starts, and turned into words of commands and resources of jobs."""
+"""The config: checked before any job starts, and turned into words of commands."""
 
 import difflib
 import shlex
@@ -110,25 +110,6 @@ def weights(model):
     return [] if model in shipped.shipped_runs() else [local(f"{model}/model.safetensors")]
 
 
-def memory(wildcards, attempt):
-    """MB of a job; what ran out of it is tried again with more, where the profile retries."""
-    return config["mem_mb"] * attempt
-
-
 def folder_of(files):
     """The folder of some files: of shards, or the run directory of RUN/trained."""
     return str(Path(files[0]).parent)
-
-
-GPUS = config.get("gpus") or 0
-ON_GPUS = {"gpu": GPUS, "gpu_manufacturer": "nvidia", "gpu_machine": 1} if isinstance(GPUS, int) and GPUS > 0 else {}
-"""Resources of a job on GPUs: `gpu` is SLURM's --gpus and Kubernetes' nvidia.com/gpu; on one machine, `gpu_machine`
-lets one such job run at a time."""
-PROCESSES = f"--processes {GPUS}" if isinstance(GPUS, int) and GPUS > 1 else ""
-"""A process for each GPU of a job."""
-
-
-wildcard_constraints:
-    k=r"\d+",
-    family="[^/]+",
-    system="[^/]+",
