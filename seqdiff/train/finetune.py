@@ -143,6 +143,7 @@ def finetune(
                 if received.number:
                     break
             signal = received.number
+        metrics.flush()
     finally:
         metrics.close()
     if kept is None:
