@@ -19,7 +19,8 @@ LINKS = [
 ]
 LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
 COMMANDS = [line[line.index("seqdiff ") :] for line in LINES if re.match(r"(torchrun .*-m )?seqdiff ", line)]
-TARGETS = [target for line in LINES if line.startswith("make ") for target in shlex.split(line)[1:] if "=" not in target]
+MADE = [word for line in LINES if line.startswith("make ") for word in shlex.split(line)[1:]]
+TARGETS = [word for word in MADE if "=" not in word]
 
 
 def test_the_pages_show_commands():
