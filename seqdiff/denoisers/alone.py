@@ -7,7 +7,10 @@ computes by rules that depend on the row:
 - matrix products have a multiple of sixteen rows and of sixteen columns, the last of which are zeros where there is no
   more (MKL rounds otherwise at the edges of a product and of a thread's share of it, and nowhere else that was found);
 - convolutions along a row are sums of such products, tap by tap, where oneDNN would pick one of several algorithms;
-- activations whose vector and scalar code round differently are never given a scalar rest.
+- activations whose vector and scalar code round differently are never given a scalar rest;
+- Fourier transforms are left to one thread.
+
+Convolutions of images are as torch has them, so this does not hold for a U-Net.
 
 He 2025, "Defeating Nondeterminism in LLM Inference" (thinkingmachines.ai), has the problem and this cure on GPUs.
 """
@@ -184,6 +187,25 @@ def _activation(into: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return rule
 
 
+def matmul(x: Tensor, other: Tensor) -> Tensor:
+    """x times a matrix as `linear` has it; any other product as torch does it."""
+    return linear(x, other.t()) if other.ndim == 2 and x.ndim > 1 else torch.matmul(x, other)
+
+
+def _by_one_thread(transform: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A Fourier transform, whose algorithm is chosen by the number of threads too."""
+
+    def rule(*args: Any, **named: Any) -> Tensor:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return transform(*args, **named)
+        finally:
+            torch.set_num_threads(threads)
+
+    return rule
+
+
 _RULES: dict[Any, Callable[..., Tensor]] = {
     F.linear: linear,
     F.conv2d: conv2d,
@@ -192,4 +214,8 @@ _RULES: dict[Any, Callable[..., Tensor]] = {
     torch._C._nn.silu: _activation(torch.ops.aten.silu.out),
     torch.sigmoid: _activation(torch.ops.aten.sigmoid.out),
     F.softplus: _activation(torch.ops.aten.softplus.out),
+    torch.Tensor.matmul: matmul,
+    torch.Tensor.__matmul__: matmul,
+    torch.fft.rfft: _by_one_thread(torch.fft.rfft),
+    torch.fft.irfft: _by_one_thread(torch.fft.irfft),
 }
