@@ -40,11 +40,11 @@ def test_jobs_by_slurm_give_what_one_command_gives(slurm, gaps, tiny_model):
 def test_what_slurm_is_asked_for(slurm, project, recipe_file):
     slurm.config(workflow="pretrain", out="out", fasta="genome.fa", recipe="tiny.yaml", gpus=4, threads=16, mem_mb=9000)
     said = slurm.snakemake("--dry-run", profile="slurm")
-    training = said[said.index("rule train") :]
-    assert "threads: 16" in training
-    assert "gpu=4" in training
-    assert "mem_mb=9000" in training
-    assert "runtime=2880" in training
+    jobs = {job.split(":")[0]: job for job in said.split("\nrule ")[1:]}
+    for word in ("threads: 16", "gpu=4", "mem_mb=9000", "runtime=2880", "--processes 4 -@ 16"):
+        assert word in jobs["train"]
+    assert "gpu=1," in jobs["evaluate"]
+    assert "gpu=" not in jobs["index"]
 
 
 def test_what_kubernetes_is_asked_for(project, recipe_file):
