@@ -91,7 +91,7 @@ class Spread:
                 settings | {
                     "sampler": sampler,
                     "spans": _of(spans, part),
-                    "design": design and replace(design, codings=_of(design.codings, part)),
+                    "design": design and replace(design, codings=_of(design.codings, part) or {}),
                 },
             )
             for part in self._parts(records, work)
@@ -136,7 +136,7 @@ class Spread:
         scorer = self.model.change_scorer(genome, settings, seed=seed)
         return SpreadChanges(scorer, self._pool, pickle.dumps((genome, settings, seed)))
 
-    def _numbered(self, verb: str, records: Iterable[Record], settings: dict[str, Any]) -> Iterator[tuple]:
+    def _numbered(self, verb: str, records: Iterable[Record], settings: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         number = 0
         for part in self._parts(records, lambda record: len(record.sequence)):
             yield verb, number, part, settings
@@ -199,7 +199,7 @@ class _Server:
         return getattr(self, verb)(*task, progress=progress)
 
     def infill(
-        self, records: list[Record], versions: list | None, settings: dict[str, Any], progress: Progress
+        self, records: list[Record], versions: list[Any] | None, settings: dict[str, Any], progress: Progress
     ) -> Iterator[Infilled]:
         each = iter(versions or ())
         inserted = None if versions is None else lambda record: next(each)
