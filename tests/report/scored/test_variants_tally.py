@@ -7,7 +7,7 @@ from seqdiff.data.scored_variants import ScoredAlleles
 from seqdiff.report.scored.along import CONTIGS, LINES, POINTS, Along
 from seqdiff.report.scored.classes import CLASSES
 from seqdiff.report.scored.extremes import Extremes
-from seqdiff.report.scored.sites import MOST, Sites
+from seqdiff.report.scored.sites import CELLS, Sites
 from seqdiff.report.scored.spread import Spread
 from seqdiff.report.scored.variants_tally import VariantsTally
 
@@ -119,9 +119,9 @@ def test_stretches_of_saturated_sites():
 
 def test_scattered_variants_are_not_saturated_and_memory_is_bounded():
     sites = Sites("ACGT")
-    for position in range(3 * MOST):
+    for position in range(CELLS):
         sites.add("1", position, "A", "C", -1.0)
     assert not sites.saturated()
     assert sites.more
-    assert sites.substitutions == 3 * MOST
-    assert sum(len(stretch.reference) for stretch in sites.stretches()) == MOST
+    assert sites.substitutions == CELLS
+    assert sum(len(stretch.reference) for stretch in sites.stretches()) == CELLS // 4
