@@ -27,6 +27,7 @@ def trained(jobs, timeout=900):
 def main():
     # Once for all.
     import torch
+    import torch._dynamo
     import torch.distributed.fsdp
     import torch.distributed.tensor
     import torch.nn.parallel
