@@ -251,7 +251,7 @@ def _logo(gap: Shown, symbols: str, beside: tuple[str, str, str] | None) -> tupl
     }
     if "truth" in panel:
         panel["truth"] = panel["truth"][:fits]
-    place = f"{gap.base}:{gap.start + 1:,}-{gap.start + gap.length:,}"
+    place = f"{gap.base}:{gap.start + 1:,}" + (f"-{gap.start + gap.length:,}" if gap.length > 1 else "")
     means = f"mean probability {gap.confidence:.3f}, entropy {gap.bits:.3f} bits a letter"
     rows = tuple(
         (f"{gap.start + i + 1:,}", filled[i], *(f"{p:.4f}" for p in gap.probabilities[i])) for i in range(fits)
