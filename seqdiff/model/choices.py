@@ -134,6 +134,22 @@ def elbo(draws: int, hollow: bool) -> Elbo:
     return bound
 
 
+@contextmanager
+def spread(model: Any, processes: int | None) -> Iterator[Any]:
+    """What does the work of a model: itself, or processes that hold it and share torch's threads."""
+    if processes is not None and processes < 1:
+        raise UsageError(f"processes={processes}: one at least")
+    if processes in (None, 1):
+        yield model
+        return
+    import torch
+
+    from seqdiff.model.spread import Spread
+
+    with Spread(model, processes, threads=max(1, torch.get_num_threads() // processes)) as many:
+        yield many
+
+
 def built(of: Callable[..., R], /, **settings: Any) -> R:
     """What pydantic makes of settings. Raises UsageError for one that is not taken, with its name and value."""
     try:

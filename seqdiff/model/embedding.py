@@ -9,6 +9,7 @@ from jaxtyping import Float32
 from seqdiff.data.fasta import Record
 from seqdiff.errors import UsageError
 from seqdiff.inference.embed import Embedded, States, Strand, Stretch, embed, stretches
+from seqdiff.model import choices
 from seqdiff.model.choices import from_python
 from seqdiff.model.sequences import SOURCE, records_of
 from seqdiff.model.trained import Trained
@@ -21,11 +22,11 @@ class Embeds(Trained):
 
     @overload
     def embed(
-        self, sequences: Any, *, per: Literal["mean"] = ..., strand: Strand = ...
+        self, sequences: Any, *, per: Literal["mean"] = ..., strand: Strand = ..., processes: int | None = ...
     ) -> Float32[np.ndarray, "N D"]: ...
     @overload
     def embed(
-        self, sequences: Any, *, per: Literal["residue"], strand: Strand = ...
+        self, sequences: Any, *, per: Literal["residue"], strand: Strand = ..., processes: int | None = ...
     ) -> list[Float32[np.ndarray, "L D"]]: ...
     @overload
     def embed(
@@ -36,6 +37,7 @@ class Embeds(Trained):
         window: int,
         stride: int | None = ...,
         strand: Strand = ...,
+        processes: int | None = ...,
     ) -> list[Float32[np.ndarray, "W D"]]: ...
     @from_python
     def embed(
@@ -46,13 +48,14 @@ class Embeds(Trained):
         window: int | None = None,
         stride: int | None = None,
         strand: Strand = "both",
+        processes: int | None = None,
     ) -> Float32[np.ndarray, "N D"] | list[Float32[np.ndarray, "_ D"]]:
         """A vector for each sequence: the mean hidden state over its known letters, NaN without one; see
         `seqdiff.inference.embed`. Sequences are given as to `infill`.
 
         `per="residue"` gives an array for each sequence, a vector a letter; `per="window"` one with a vector for every
         `window` letters, from 0, `stride`, 2 `stride`, ... on (default: one after another). `strand="forward"` reads
-        DNA as it is written; by default both strands have the same vectors.
+        DNA as it is written; by default both strands have the same vectors. `processes`: as in `infill`.
 
         >>> import seqdiff
         >>> model = seqdiff.load("human-chr20", "cpu")
@@ -73,16 +76,19 @@ class Embeds(Trained):
             raise UsageError(f"stride={stride}: it is for a window, and at most as long")
         records = list(records_of(sequences))
         width = self.states(strand).width
-        if per == "mean":
-            vectors = [row.vector for row in self.embed_records(records, strand=strand, source=SOURCE)]
-            return np.stack(vectors) if vectors else np.empty((0, width), np.float32)
+        how: dict[str, Any] = {"strand": strand, "source": SOURCE}
         found: list[list[np.ndarray]] = [[] for _ in records]
-        if per == "residue":
-            for part in self.residues(records, strand=strand, source=SOURCE):
-                found[part.number].append(part.states)
-        else:
-            for row in self.embed_records(records, window=window, stride=stride, strand=strand, source=SOURCE):
-                found[row.number].append(row.vector[None])
+        with choices.spread(self, processes) as many:
+            if per == "residue":
+                for part in many.residues(records, **how):
+                    found[part.number].append(part.states)
+            else:
+                for row in many.embed_records(records, window=window, stride=stride, **how):
+                    found[row.number].append(row.vector[None])
+        if per == "mean":
+            return (
+                np.concatenate([row for rows in found for row in rows]) if found else np.empty((0, width), np.float32)
+            )
         return [np.concatenate(parts) if parts else np.empty((0, width), np.float32) for parts in found]
 
     def embed_records(

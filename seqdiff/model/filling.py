@@ -42,6 +42,7 @@ class Filling(TypedDict, total=False):
     label: str | None
     guidance: float | None
     unconditional: Trained | None
+    processes: int | None
     seed: int
 
 
@@ -104,6 +105,7 @@ class Fills(Trained):
         label: str | None = None,
         guidance: float | None = None,
         unconditional: Trained | None = None,
+        processes: int | None = None,
         seed: int = 0,
     ) -> list[Any]:
         """Sequences with their unknown letters filled, each as what it was given as; with `samples`, a list of so many
@@ -114,7 +116,8 @@ class Fills(Trained):
         confident, ...) with `steps`, `temperature`, `top_p` and `particles`, or an object that has them. `regions`:
         these are masked and filled, and nothing else. `trusted_quality`: letters of lower Phred quality are drawn
         again, given the call. `design`: see `seqdiff.design`. `label` and `guidance`: see `told`. What is drawn depends
-        on the seed, and the name and letters of a sequence.
+        on the seed, and the name and letters of a sequence. `processes`: so many worker processes share the sequences,
+        each with the model.
 
         >>> import seqdiff
         >>> model = seqdiff.load("human-chr20", "cpu")
@@ -135,12 +138,13 @@ class Fills(Trained):
         spans = None if regions is None else spans_of(regions, records)
         if design:
             chosen.check_design(design, self.checked(records, SOURCE), spans=spans, trusted=trusted_quality)
-        filled = chosen.infill_records(
-            records, how, seed=seed, samples=samples or 1, spans=spans, trusted=trusted_quality, design=design,
-            source=SOURCE,
-        )  # fmt: skip
         number = samples or 1
-        results = [like(known[place // number].original, each, self.alphabet) for place, each in enumerate(filled)]
+        with choices.spread(chosen, processes) as many:
+            filled = many.infill_records(
+                records, how, seed=seed, samples=number, spans=spans, trusted=trusted_quality, design=design,
+                source=SOURCE,
+            )  # fmt: skip
+            results = [like(known[at // number].original, each, self.alphabet) for at, each in enumerate(filled)]
         if samples is None:
             return results
         return [results[first : first + samples] for first in range(0, len(results), samples)]

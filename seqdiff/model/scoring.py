@@ -46,6 +46,7 @@ class Scores(Trained):
         orders: int | None = None,
         regions: Regions | None = None,
         label: str | None = None,
+        processes: int | None = None,
         seed: int = 0,
     ) -> "pd.DataFrame":
         """-log p of each sequence, or a bound on it, with its standard error: a frame with the columns of `seqdiff
@@ -53,7 +54,7 @@ class Scores(Trained):
 
         `method`: `elbo`, the bound by `draws` random masks; `chain`, -log p letter after letter in an `order` (random,
         left-to-right, right-to-left), the mean over `orders` random ones; `pseudo`, how well letters fit, no
-        likelihood. `regions`: these alone, given the letters around them.
+        likelihood. `regions`: these alone, given the letters around them. `processes`: as in `infill`.
 
         >>> import seqdiff
         >>> scores = seqdiff.load("human-chr20", "cpu").score({"a": "ACGTACGTAC", "b": "TTTTTTTTTTNN"})
@@ -68,8 +69,9 @@ class Scores(Trained):
             raise UsageError(f"draws={draws}: {self.recipe.name} gives -log p itself, and nothing is drawn for it")
         chosen = choices.scorer(method, is_hollow(model.denoiser), draws=draws, order=order, orders=orders)
         spans = None if regions is None else spans_of(regions, records)
-        found = model.score_records(records, chosen, spans=spans, seed=seed, source=SOURCE)
-        frame = frames.scores(found, chosen.kind, self.alphabet.unit, spans is not None)
+        with choices.spread(model, processes) as many:
+            found = many.score_records(records, chosen, spans=spans, seed=seed, source=SOURCE)
+            frame = frames.scores(found, chosen.kind, self.alphabet.unit, spans is not None)
         if spans is None and (index := index_of(sequences)) is not None:
             frame.index = index
         return frame
@@ -105,6 +107,7 @@ class Scores(Trained):
         orders: int | None = None,
         draws: int | None = None,
         check_ref: Literal["error", "warn", "exclude"] = "error",
+        processes: int | None = None,
         seed: int = 0,
     ) -> "pd.DataFrame":
         """log p(alternate) - log p(reference) of variants, in nats: a frame with the columns of `seqdiff variants -o
@@ -112,7 +115,8 @@ class Scores(Trained):
 
         `variants` is the path of a VCF, a frame with columns contig, pos, ref and alt (or chrom, ...), or tuples of
         these; pos counts from 1. `fasta` is the reference. `check_ref` says what becomes of a variant whose REF is
-        not what the reference has: an error, no score (`warn`, reason ref_mismatch), or no row.
+        not what the reference has: an error, no score (`warn`, reason ref_mismatch), or no row. `processes`: as in
+        `infill`.
 
         >>> import seqdiff
         >>> model, genomes = seqdiff.load("human-chr20", "cpu"), seqdiff.resources.folder("genomes")
@@ -129,10 +133,10 @@ class Scores(Trained):
             raise UsageError(f"{self.recipe.name} was trained on {self.alphabet.name}: variants are of DNA")
         given = {name: value for name, value in (("orders", orders), ("draws", draws)) if value is not None}
         settings = choices.settings(VariantScorer, method, given)
-        scorer = self.change_scorer(Genome.open(fasta, self.alphabet), settings, seed=seed)
-        with frames.alleles(variants) as (source, records):
-            screen = Screen(scorer.genome, source, check_ref)
-            frame = frames.variants(annotate(screen(records), scorer))
+        genome = Genome.open(fasta, self.alphabet)
+        with frames.alleles(variants) as (source, records), choices.spread(self, processes) as many:
+            screen = Screen(genome, source, check_ref)
+            frame = frames.variants(annotate(screen(records), many.change_scorer(genome, settings, seed=seed)))
         if screen.mismatches:
             done = "left out" if check_ref == "exclude" else "gave no score to"
             logger.warning("%s %s records with another REF; the first: %s", done, screen.mismatches, screen.first)

@@ -228,3 +228,11 @@ def test_public_names_are_what_they_say():
     assert (seqdiff.DNA.symbols, seqdiff.PROTEIN.size) == ("ACGT", 20)
     with pytest.raises(AttributeError):
         seqdiff.nothing  # noqa: B018
+
+
+def test_processes_say_the_same(model, tmp_path):
+    several = {f"s{number}": letters for number, letters in enumerate(list(LETTERS.values()) * 30)}
+    assert model.score(several, processes=2).equals(model.score(several))
+    for verb in (model.infill, model.score, model.embed):
+        with pytest.raises(UsageError, match="processes=0: one at least"):
+            verb(LETTERS, processes=0)
