@@ -7,7 +7,7 @@ import typer
 
 from seqdiff.cli import options, report_run
 from seqdiff.cli.text import given
-from seqdiff.errors import UsageError
+from seqdiff.errors import DataError, UsageError
 
 OF_RUNS = {"evaluation", "quick", "settings", "seed", "device"}
 OF_RESULTS = {"fasta", "measured"}
@@ -73,6 +73,11 @@ def command(
     from seqdiff.report.page import write
 
     of_run = what is None or resources.run_folder(what).is_dir()
+    if not of_run and what != "-" and not Path(what).exists():
+        raise DataError(
+            f"{what}: no such run directory, and no such file; the models that ship are "
+            f"{' and '.join(resources.shipped_runs())}"
+        )
     if wrong := given(context) & (OF_RESULTS if of_run else OF_RUNS):
         option = next(one.opts[0] for one in context.command.params if one.name in wrong)
         raise UsageError(f"{option}: it is for the page of {'filled letters or variants' if of_run else 'a run'}")

@@ -54,7 +54,7 @@ def asked(
     pictures: list[Any] = []
     questions = _questions(model, settings, seed, quick)
     if model and data and not quick:
-        found = _complete(found, questions, model, data, folder, quiet)
+        missing += _complete(found, questions, model, data, folder, quiet)
         if recipe.data.grid:
             from seqdiff.cli.report_images import pictures_of
 
@@ -124,6 +124,8 @@ def _questions(model: "Model | None", settings: list[str], seed: int | None, qui
     names = [*DEFAULT, "spectra"]
     if model and model.recipe.data.grid:
         names.remove("spectra")
+    if model and model.recipe.denoiser.kind == "pairwise":
+        names.append("couplings")
     if model and not model.fills_masks:
         names = [name for name in names if name in ("likelihood", "spectra")]
     changes = changed(settings, tuple(QUESTIONS))
@@ -135,16 +137,24 @@ def _questions(model: "Model | None", settings: list[str], seed: int | None, qui
 
 def _complete(
     found: "Evaluation", questions: list[Any], model: "Model", data: Any, folder: "RunFolder", quiet: bool
-) -> "Evaluation":
-    """The answers with those that were missing, or were given to another question; each is kept as it comes."""
+) -> list[str]:
+    """Add the answers that were missing, or were given to another question, and keep each as it comes.
+
+    What could not be answered, for held-out data that are too few, say, comes back as sentences.
+    """
+    unanswered = []
     for question in questions:
         there = found.answers.get(question.question)
         if there and _same(question, there):
             continue
-        with options.progress(question.question, "%", quiet, total=100) as advance:
-            found.add(question.ask(model, data, options.difference(advance, scale=100)))
+        try:
+            with options.progress(question.question, "%", quiet, total=100) as advance:
+                found.add(question.ask(model, data, options.difference(advance, scale=100)))
+        except (DataError, UsageError) as error:
+            unanswered.append(f"The question {question.question} could not be answered: {error}.")
+            continue
         _keep(found, folder)
-    return found
+    return unanswered
 
 
 def _same(question: Any, summary: dict[str, Any]) -> bool:

@@ -21,7 +21,7 @@ from seqdiff.modalities.family import FamilyData
 from seqdiff.modalities.image import ImageData
 from seqdiff.streams import Streams, seed_of
 
-MOST_WORDS = 4**6
+MOST_WORDS = 10_000
 """Different words of one length; longer ones would be met too seldom."""
 MOST_POINTS = 4**5
 """Different words of the length that is given word by word."""
@@ -55,7 +55,7 @@ class Spectra(Config):
     length: int = Field(512, ge=2)
     """Letters of a sequence, at most: windows are cut to so many. A family keeps its columns."""
     longest_word: int = Field(6, ge=1)
-    """Largest k; less where there are more than 4,096 different words."""
+    """Largest k; less where there are more than 10,000 different words."""
     sampler: SamplerConfig | None = None
     """None: `fast`, or the sampler of the model's process where that does not fill masks."""
     bases: int = Field(200_000, ge=1)

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 from report.page.pages import keeps_the_contract
 from stories import tiny_recipe, write_genome
 from typer.testing import CliRunner
@@ -11,6 +12,9 @@ from typer.testing import CliRunner
 from seqdiff.cli import app
 from seqdiff.evaluate.evaluation import Evaluation
 from seqdiff.files import sha256
+from seqdiff.recipe import load, parse
+from seqdiff.report.page import Figure
+from seqdiff.report.style import Drawing
 from seqdiff.train.loop import train
 
 FEW = ("--set", "likelihood.bases=300", "--set", "likelihood.order=2", "--set", "recovery.gaps=10", "--set",
@@ -41,8 +45,15 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(trained, tmp_path):
-    """A copy of the run, to be spoiled."""
+def folder(trained, tmp_path, monkeypatch):
+    """A copy of the run, to be spoiled; its pages have empty figures, since drawing takes its time."""
+
+    def undrawn(cls, caption, description, draw, *numbers):
+        drawing = Drawing()
+        drawing.svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
+        return cls(caption, description, drawing, numbers)
+
+    monkeypatch.setattr(Figure, "of", classmethod(undrawn))
     shutil.copytree(trained, tmp_path / "tiny")
     return tmp_path / "tiny"
 
@@ -59,16 +70,20 @@ def test_the_page_of_a_run_has_everything(trained):
     assert "Markov, order 2 (best)" in text or "(best)" in text
 
 
-def test_what_was_asked_is_kept_and_not_asked_again(trained, folder):
-    kept = json.loads((folder / "report.json").read_text())
+def test_what_was_asked_is_kept_and_not_asked_again(trained):
+    kept = json.loads((trained / "report.json").read_text())
     assert list(kept["answers"]) == ["likelihood", "recovery", "calibration", "spectra"]
-    assert kept["weights"] == sha256(folder / "model.safetensors")
-    result = run(folder, "-o", "-", "--quick")
-    assert result.stdout.count("</figure>") == (trained / "page.html").read_text().count("</figure>")
-    before = (folder / "report.json").stat().st_mtime_ns
-    assert run(folder, "-o", folder / "again.html", *FEW, "-q").exit_code == 0
-    assert (folder / "report.json").stat().st_mtime_ns == before
-    assert (folder / "again.html").read_text() == (trained / "page.html").read_text()
+    assert kept["weights"] == sha256(trained / "model.safetensors")
+    before = (trained / "report.json").stat().st_mtime_ns
+    assert run(trained, "-o", trained / "again.html", *FEW, "-q").exit_code == 0
+    assert (trained / "report.json").stat().st_mtime_ns == before
+    assert (trained / "again.html").read_text() == (trained / "page.html").read_text()
+
+
+def test_a_page_goes_to_standard_output_where_no_file_is_named(folder):
+    result = run(folder, "--quick", "-q")
+    assert result.stdout.startswith("<!DOCTYPE html>")
+    keeps_the_contract(result.stdout)
 
 
 def test_another_setting_is_asked_again(folder):
@@ -177,5 +192,58 @@ def test_folders_that_are_no_runs_and_files_that_are_nothing(tmp_path):
     assert "no run directory" in fails(tmp_path)
     (tmp_path / "x.txt").write_text("hello\n")
     assert "--quick: it is for the page of a run" in fails(tmp_path / "x.txt", "--quick")
-    says = fails(tmp_path / "nowhere", code=1)
-    assert "nowhere" in says
+    for words in ((), ("--quick",), ("--fasta", "x.fa")):
+        assert "nowhere: no such run directory, and no such file; the models that ship are human-chr20" in fails(
+            tmp_path / "nowhere", *words, code=1
+        )
+
+
+def test_a_question_without_an_answer_is_said_and_the_others_are_there(folder, monkeypatch):
+    from seqdiff.errors import DataError
+    from seqdiff.evaluate import Calibration
+
+    (folder / "report.json").unlink()
+
+    def none(self, model, data, progress):
+        raise DataError("no held-out window has a known letter")
+
+    monkeypatch.setattr(Calibration, "ask", none)
+    result = run(folder, "-o", folder / "p.html", *FEW, "-q")
+    assert result.exit_code == 0, result.output
+    text = (folder / "p.html").read_text()
+    assert "The question calibration could not be answered: no held-out window has a known letter." in text
+    assert list(json.loads((folder / "report.json").read_text())["answers"]) == ["likelihood", "recovery", "spectra"]
+
+
+def test_a_network_tuned_to_labels_is_refused(folder):
+    from seqdiff.checkpoint import RunFolder
+
+    RunFolder(folder).write_tensors({"w": torch.zeros(2)}, {"seqdiff_predictor": "{}"})
+    assert "use it with seqdiff predict" in fails(folder)
+
+
+def test_a_model_that_goes_from_left_to_right_has_a_page(tmp_path):
+    recipe = tiny_recipe(write_genome(tmp_path / "g.fa")).model_dump(mode="json", by_alias=True)
+    network = {"kind": "transformer", "width": 16, "depth": 1, "heads": 2, "causal": True}
+    train(
+        parse(recipe | {"process": {"kind": "autoregressive"}, "denoiser": network}, "x"), tmp_path / "ar", quiet=True
+    )
+    few = ("--set", "likelihood.bases=200", "--set", "likelihood.order=1", "--set", "spectra.samples=2")
+    assert run(tmp_path / "ar", "-o", tmp_path / "p.html", *few, "-q").exit_code == 0
+    text = (tmp_path / "p.html").read_text()
+    assert "costs the model exactly" in text
+    assert "Calibration: a model of process <code>autoregressive</code> does not fill masks." in text
+
+
+def test_a_model_of_images_shows_what_it_draws_and_fills(tmp_path, monkeypatch):
+    monkeypatch.setattr("seqdiff.cli.report_images.LABELS", 3)
+    changes = ["denoiser.width=8", "denoiser.groups=4", "training.steps=2", "training.warmup_steps=1"]
+    changes += ["training.batch_size=8", "training.validation_windows=4"]
+    train(load("digits", changes), tmp_path / "digits", quiet=True)
+    few = ("likelihood.bases=200", "likelihood.order=1", "recovery.gaps=4", "recovery.order=1", "calibration.bases=200")
+    settings = [word for one in few for word in ("--set", one)]
+    assert run(tmp_path / "digits", "-o", tmp_path / "p.html", *settings, "-q").exit_code == 0
+    text = (tmp_path / "p.html").read_text()
+    assert len(keeps_the_contract(text).of("img")) == 2
+    assert "A row each of the classes 0, 1, 2" in text
+    assert "images have no words" in text

@@ -76,6 +76,9 @@ def _likelihood(run: Run, summary: Summary) -> tuple[str, str]:
         f"{summary.get('examples', 'windows')} the difference is {plus_minus(apart, difference['se'], sign=True)}, so "
         f"that the model is {verdict} it, at two standard errors."
     )
+    if profile := summary.get("profile"):
+        place = "place" if summary.get("examples") == "images" else "column"
+        text += f" The profile, each {place} by itself, pays {plus_minus(profile['bits'], profile['se'])}."
     first, last = summary["markov"][0], summary["markov"][-1]
     description = (
         f"Markov chains of order {first['order']} to {last['order']} fall from {first['bits']:.3f} to "
@@ -110,8 +113,9 @@ def _spectra(run: Run, summary: Summary) -> tuple[str, str]:
         f"{summary['sequences']['samples']:,} sequences of up to {summary['window_length']:,} {summary['unit']}s were "
         f"drawn by the sampler `{_sampler(summary['sampler'])}`. Their words of {last['k']} diverge from those of "
         f"held-out {what} by {estimate(last['samples'])} bits; as many training {what} by {estimate(last['train'])}, "
-        f"which is what chance and region do; letters in no order by {last['independent']:.4f}."
+        "which is what chance and region do"
     )
+    text += f"; letters in no order by {last['independent']:.4f}." if last["k"] > 1 else "."
     if "cpg" in summary:
         text += (
             f" CpG stands {estimate(summary['cpg']['samples'], 3)} times as often as C and G would have it in the "

@@ -26,7 +26,10 @@ def whole(summaries, metrics, tmp_path_factory) -> Run:
     answers = {name: summaries[name] for name in ("likelihood", "recovery", "calibration", "spectra")}
     tables = {name: Table(f"Numbers of {name}", ("", "bits"), (("row", "1.0"),)) for name in answers}
     files = {"weights": path, "metrics": path.with_name("metrics.jsonl")}
-    return Run("mine", recipe.load("demo"), metrics, FINISHED, 415_296, answers=answers, tables=tables, files=files)
+    position = {"where": {"device": "the CPU", "precision": "float32"}, "memory": 300 * 2**20}
+    return Run(
+        "mine", recipe.load("demo"), metrics, position, FINISHED, 415_296, answers=answers, tables=tables, files=files
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,8 @@ def test_a_run_of_which_everything_is_known(whole, text):
         "Samples beside held-out sequences", "Speed and memory", "Recipe", "Provenance",
     ]  # fmt: skip
     assert "415,296" in text
+    assert "300 MiB" in text
+    assert "the CPU, float32" in text
     assert "Numbers of recovery" in text
     assert "kind: hollow-convolution" in text
     assert torch.__version__ in text
