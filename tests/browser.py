@@ -7,6 +7,7 @@ console says.
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 PROGRAM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
+PATIENCE = 120
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
@@ -102,6 +104,9 @@ class Browser:
 
     def _next(self) -> dict:
         while b"\0" not in self._left:
+            assert select.select([self._in], [], [], PATIENCE)[0], (
+                f"the browser has said nothing for {PATIENCE} seconds"
+            )
             more = os.read(self._in, 1 << 16)
             assert more, "the browser has ended"
             self._left += more
