@@ -142,12 +142,7 @@ def score(
     What is drawn depends on (seed, the record's name, the piece or region) alone. `progress` gets the number of letters
     done. Records must have been checked for foreign letters. Raises DataError for a region longer than the context.
     """
-    for span in [] if spans is None else [span for each in spans.values() for span in each]:
-        if span.length > context:
-            raise DataError(
-                f"region {span} has {span.length:,} letters, more than the model looks at together ({context:,}): "
-                "divide it into shorter ones, or use a model of a longer context"
-            )
+    require_room(spans, context)
     asked: list[_Asked] = []
     pieces: list[_Piece] = []
     for record in records:
@@ -163,6 +158,16 @@ def score(
                 asked, pieces = [], []
     _score(pieces, bound, alphabet, seed, batch_tokens, progress)
     yield from (each.result for each in asked)
+
+
+def require_room(spans: Mapping[str, Sequence[Interval]] | None, context: int) -> None:
+    """DataError for a region longer than the context."""
+    for span in [] if spans is None else [span for each in spans.values() for span in each]:
+        if span.length > context:
+            raise DataError(
+                f"region {span} has {span.length:,} letters, more than the model looks at together ({context:,}): "
+                "divide it into shorter ones, or use a model of a longer context"
+            )
 
 
 def _score(

@@ -92,7 +92,7 @@ class Pool:
         an error of the tasks themselves comes after the results of those before it. Raises WorkerLost where a process
         is killed.
         """
-        assert not any(worker.tasks for worker in self._workers), "a pool does one thing after the other"
+        self._forget()
         tasks = iter(tasks)
         heard: dict[int, deque[tuple[int, str, Any]]] = {}
         given, first, held = 0, 0, 0
@@ -141,6 +141,13 @@ class Pool:
                     worker.tasks.pop(0)
                 if kind == "error":  # what comes after it is not asked for
                     last = number + 1 if last is None else min(last, number + 1)
+
+    def _forget(self) -> None:
+        """Waits for what was asked before and not wanted any more, after an error."""
+        while busy := {worker.line: worker for worker in self._workers if worker.tasks}:
+            for line in wait(list(busy)):
+                if self._heard(busy[line])[1] in ("done", "error"):
+                    busy[line].tasks.pop(0)
 
     def _free(self) -> _Worker | None:
         least = min(self._workers, key=lambda worker: len(worker.tasks))

@@ -25,7 +25,7 @@ from seqdiff.inference.changes import ChangeScorer, Outcome, VariantScorer
 from seqdiff.inference.design import Design
 from seqdiff.inference.embed import Embedded, Strand, Stretch
 from seqdiff.inference.filled import Infilled
-from seqdiff.inference.score import RecordScore
+from seqdiff.inference.score import RecordScore, require_room
 from seqdiff.inference.stretches import Changes
 from seqdiff.model.pool import Pool
 
@@ -113,6 +113,7 @@ class Spread:
             return len(record.sequence) if spans is None else context * len(spans.get(record.name, ()))
 
         context = self.model.context
+        require_room(spans, context)
         tasks = (
             ("score", part, settings | {"scorer": scorer, "spans": _of(spans, part)})
             for part in self._parts(records, work)
@@ -134,7 +135,8 @@ class Spread:
     def change_scorer(self, genome: Genome, settings: VariantScorer | None = None, *, seed: int = 0) -> ChangeScorer:
         """See `Model.change_scorer`."""
         scorer = self.model.change_scorer(genome, settings, seed=seed)
-        return SpreadChanges(scorer, self._pool, pickle.dumps((genome, settings, seed)))
+        made_of = genome.path.absolute(), genome.alphabet, settings, seed  # workers stay where they were started
+        return SpreadChanges(scorer, self._pool, pickle.dumps(made_of))
 
     def _numbered(self, verb: str, records: Iterable[Record], settings: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         number = 0
@@ -222,6 +224,6 @@ class _Server:
 
     def changes(self, made_of: bytes, wanted: list[Changes], progress: Progress) -> list[list[Outcome]]:
         if self._changes is None or self._changes[0] != made_of:
-            genome, settings, seed = pickle.loads(made_of)
-            self._changes = made_of, self.model.change_scorer(genome, settings, seed=seed)
+            path, alphabet, settings, seed = pickle.loads(made_of)
+            self._changes = made_of, self.model.change_scorer(Genome.open(path, alphabet), settings, seed=seed)
         return [self._changes[1](wanted)]
