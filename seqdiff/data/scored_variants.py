@@ -92,8 +92,8 @@ def _declared(vcf: Vcf) -> str:
             found = re.search(r'Description="(.*)"', text_of(line))
             return found[1] if found else ""
     raise DataError(
-        f"{vcf.name} has no scores (no SEQDIFF_LLR in its header): `seqdiff variants --vcf {vcf.name} --fasta REFERENCE "
-        "-o scored.vcf.gz` makes them"
+        f"{vcf.name} has no scores (no SEQDIFF_LLR in its header): `seqdiff variants --vcf {vcf.name} --fasta "
+        "REFERENCE -o scored.vcf.gz` makes them"
     )
 
 
@@ -104,7 +104,7 @@ def _of_vcf(path: str | Path, progress: Callable[[int], None] | None) -> Iterato
 
 
 def _alleles(record: VcfRecord, source: str) -> Iterator[Row]:
-    contig, _, name, ref, alt = map(text_of, record.columns[:5])
+    contig, _, name, ref, alt = map(_legible, record.columns[:5])
     alternates = alt.split(",")
     fields = dict(_FIELD.findall(record.columns[7]))
     position = record.start + 1
@@ -135,11 +135,11 @@ def _of_table(path: str | Path, progress: Callable[[int], None] | None) -> Itera
                 if line and not line.startswith(b"#"):
                     columns = tuple(line.split(b"\t"))
                 continue
-            cells = text_of(line).split("\t")
+            cells = _legible(line).split("\t")
             where = f"{source.name}, line {number:,}"
             if len(cells) != len(columns):
                 raise DataError(
-                    f"{where}: {shown(line)} has {len(cells)} columns, the header {len(columns)}: is the file cut short?"
+                    f"{where}: {shown(line)} has {len(cells)} columns, the header {len(columns)}: is it cut short?"
                 )
             if columns == SATURATED:
                 contig, position, ref, alt, llr = cells
@@ -172,6 +172,11 @@ def _piece(rows: list[Row]) -> ScoredAlleles:
         contigs, np.array(positions, np.int64), names, refs, alts, np.array(llr, np.float64), np.array(se, np.float64),
         methods, np.array(contexts, np.int64), reasons,
     )  # fmt: skip
+
+
+def _legible(data: bytes) -> str:
+    """Text to be shown, with a mark where it is not UTF-8."""
+    return data.decode("utf-8", "replace")
 
 
 def _number(text: str, where: str) -> float:

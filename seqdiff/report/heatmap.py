@@ -54,7 +54,7 @@ def heatmap_figure(
             part = slice(row * columns, (row + 1) * columns)
             mesh = _strip(axes, llr[part], reference[part].upper(), symbols, norm)
             _frame(axes, start + part.start, len(reference[part]), columns, symbols)
-        rows_of_axes[-1].set_xlabel(f"position in {contig}")
+        rows_of_axes[-1].set_xlabel(f"position in {contig}", parse_math=False)
         if title:
             rows_of_axes[0].set_title(title, pad=16)
         bar = drawn.colorbar(

@@ -188,3 +188,21 @@ def test_positions_of_a_table_with_inserts_are_not_those_of_the_fasta(tmp_path):
     path.write_text("# seqdiff 0.1.0 infill model=demo insert=24:0-10\n" + path.read_text())
     with pytest.raises(UsageError, match="letters were put in with --insert"):
         page_of(path, fasta="x.fa")
+
+
+def test_names_of_any_bytes_are_shown_and_never_read_as_formulas_or_markup(tmp_path):
+    odd = [b"chr$\\frac$", b"\xe9<i>`&"]
+    head = "\n".join((*HEADER, "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")).encode()
+    lines = [b"%s\t%d\t\xe9\tA\tC\t.\t.\tSEQDIFF_LLR=-1.5\n" % (name, 5 + i) for i in range(3) for name in sorted(odd)]
+    (tmp_path / "v.vcf").write_bytes(head + b"".join(lines))
+    (tmp_path / "one.vcf").write_bytes(head + lines[0])
+    columns = b"mutant\t$\\frac$ \xe9\tllr\tse\tmethod\tllr_per_residue\treason\n"
+    rows = [b"A%dG\t%d\t-%d\t0\tchain\t-0.1\t\n" % (i, i * i % 7, i) for i in range(1, 20)]
+    (tmp_path / "m.tsv").write_bytes(columns + b"".join(rows))
+    letters = b"name\tposition\tfilled\tp_A\tp_C\tp_G\tp_T\n"
+    letters += b"".join(name + b"\t7\tA\t0.700000\t0.100000\t0.100000\t0.100000\n" for name in odd)
+    (tmp_path / "t.tsv").write_bytes(letters)
+    measured = columns.split(b"\t")[1].decode("utf-8", "surrogateescape")
+    for name, options in (("v.vcf", {}), ("one.vcf", {}), ("m.tsv", {"measured": measured}), ("t.tsv", {})):
+        write(tmp_path / "page.html", page_of(tmp_path / name, **options))
+        keeps_the_contract((tmp_path / "page.html").read_text())

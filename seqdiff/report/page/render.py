@@ -25,7 +25,7 @@ def write(path: str | Path | None, page: Page) -> None:
     """Write the page to a file (`-` or None: stdout), whole or not at all. Raises DataError where it cannot be."""
     text = render(page)
     with Output(path) as out:
-        out.write(text.encode())
+        out.write(text.encode("utf-8", "replace"))  # names of files that are no UTF-8
 
 
 def render(page: Page) -> str:

@@ -88,7 +88,7 @@ def _contigs(axes: Axes, along: Along, starts: dict[str, int], end: int) -> None
     """Names where contigs are wide enough, or positions where there is one alone."""
     if len(starts) == 1:
         ((name, shift),) = starts.items()
-        axes.set_xlabel(f"position in {name}")
+        axes.set_xlabel(f"position in {name}", parse_math=False)
         axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value - shift + 1:,.0f}" if 0 <= value <= end else "")
         return
@@ -96,7 +96,12 @@ def _contigs(axes: Axes, along: Along, starts: dict[str, int], end: int) -> None
     begins = {name: starts[name] + contig.begin for name, contig in along.contigs.items()}
     wide = [(name, (begins[name] + ends[name]) / 2) for name in ends if ends[name] - begins[name] > 0.025 * end]
     axes.set_xticks(
-        [middle for _, middle in wide], [name[:14] for name, _ in wide], fontsize=8, rotation=45, ha="right"
+        [middle for _, middle in wide],
+        [name[:14] for name, _ in wide],
+        fontsize=8,
+        rotation=45,
+        ha="right",
+        parse_math=False,
     )
     for begin in list(begins.values())[1:]:
         axes.axvline(begin, color=PALE, linewidth=0.5, zorder=0)
@@ -140,4 +145,5 @@ def measured_figure(
         axes.scatter(llr, measured, s=8, color=MODEL, alpha=0.4, linewidths=0)
         axes.axvline(0, color=GREY, linestyle="--", linewidth=0.8)
         axes.set_xlabel(score)
-        axes.set_ylabel(column)
+        label = column.encode("utf-8", "replace").decode()
+        axes.set_ylabel(label, parse_math=False)
