@@ -34,6 +34,7 @@ for words in (
     ["score", "--fasta", example["proteins.fa"], "--model", "protein-demo", "--draws", "2", "-o", "scores.tsv"],
     ["train", "demo", "--out", "run", "-q", "--device", "cpu", *(word for one in tiny for word in ("--set", one))],
     ["sample", "--model", "run", "--length", "8"],
+    ["report", "v.tsv", "-o", "page.html"],
     ["compare", "--help"],
 ):
     result = CliRunner().invoke(app, words)
@@ -93,7 +94,7 @@ def test_commands_run_from_the_wheel_in_an_empty_folder(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as file:
         file.extractall(site)
     environment = os.environ | {
-        "PYTHONPATH": str(site), "SEQDIFF_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", "HOME": str(here)
+        "PYTHONPATH": str(site), "SEQDIFF_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)
     }  # fmt: skip
     ran = subprocess.run([sys.executable, "-c", COMMANDS], cwd=here, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -108,7 +109,8 @@ def test_commands_run_from_the_wheel_in_an_empty_folder(wheel, tmp_path):
     filled = "".join(line for line in (here / "filled.fa").read_text().splitlines() if not line.startswith(">"))
     assert filled
     assert not set(filled.upper()) - set("ACGT")
-    assert sorted(path.name for path in here.iterdir()) == ["filled.fa", "run", "scores.tsv", "v.tsv"]
+    assert sorted(path.name for path in here.iterdir()) == ["filled.fa", "page.html", "run", "scores.tsv", "v.tsv"]
+    assert not [*site.rglob("*.seqdiff*")], "nothing but what pip knows of is written into the package"
     version = [sys.executable, "-m", "seqdiff", "--version"]
     said = subprocess.run(version, cwd=here, env=environment, capture_output=True, text=True).stdout
     assert said.startswith("seqdiff ")
