@@ -37,6 +37,7 @@ def command(
     from seqdiff.data import gather
     from seqdiff.data.shards import require_order, shards_in
     from seqdiff.data.source import missing
+    from seqdiff.data.vector_join import join_vectors
 
     if len(files) == 1 and os.path.isdir(files[0]):
         files = [str(path) for path in shards_in(Path(files[0]))]
@@ -60,9 +61,12 @@ def command(
         return
     if kind == "Parquet":
         raise UsageError(f"{held[0]}: Parquet needs no joining: its readers take a folder of such files as one table")
-    join = {"table": gather.join_tables, "VCF": gather.join_variants}.get(kind, gather.join_sequences)
+    if kind == "embeddings" and (output is None or str(output) == "-"):
+        raise UsageError("embeddings need a file of their own: -o FILE.npz or -o FILE.parquet")
+    join = {"embeddings": join_vectors, "table": gather.join_tables, "VCF": gather.join_variants}
+    joined = join.get(kind, gather.join_sequences)
     with options.progress("gather", "byte", quiet, sum(map(os.path.getsize, held))) as advance:
-        join(held, output, options.difference(advance))
+        joined(held, output, options.difference(advance))
     empty = len(files) - len(held)
     log.info("joined %s files (%s)%s", f"{len(files):,}", kind, f", of which {empty:,} held nothing" if empty else "")
 

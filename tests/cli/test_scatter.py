@@ -71,6 +71,7 @@ COMMANDS = {
     "fastq": (["infill", "--format", "fastq", "--samples", 2, "--sampler", "fast"], "fq.gz", 2),
     "table": (["infill", "--sampler", "best"], "tsv.gz", 18),
     "score": (["score", "--draws", 8], "tsv", 3),
+    "embed": (["embed"], "npz", 18),
 }
 
 
