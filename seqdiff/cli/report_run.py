@@ -142,7 +142,7 @@ def _complete(
 
     What could not be answered, for held-out data that are too few, say, comes back as sentences.
     """
-    unanswered = []
+    unanswered, kept = [], not _ships(folder)
     for question in questions:
         there = found.answers.get(question.question)
         if there and _same(question, there):
@@ -153,7 +153,7 @@ def _complete(
         except (DataError, UsageError) as error:
             unanswered.append(f"The question {question.question} could not be answered: {error}.")
             continue
-        _keep(found, folder)
+        kept = kept and _keep(found, folder)
     return unanswered
 
 
@@ -164,15 +164,21 @@ def _same(question: Any, summary: dict[str, Any]) -> bool:
     return all(asked.get(name) == value for name, value in said.items())
 
 
-def _keep(found: "Evaluation", folder: "RunFolder") -> None:
-    from seqdiff import resources
+def _ships(folder: "RunFolder") -> bool:
+    """Whether the run is of the package, which is not written to."""
+    from seqdiff.model import SHIPPED
 
-    if folder.path.name in resources.shipped_runs() and folder.path.parent.name == "pretrained":
-        return  # the package is not written to
+    return folder.path.resolve().parent == SHIPPED.parent.resolve()
+
+
+def _keep(found: "Evaluation", folder: "RunFolder") -> bool:
+    """Write down what was asked; False where it cannot be, which is said."""
     try:
         found.write(folder.path / KEPT)
     except DataError as error:
         log.warning("%s; the answers go into the page, and are not kept", error)
+        return False
+    return True
 
 
 def _contents(data: Any) -> dict[str, str]:
