@@ -22,10 +22,11 @@ def refused(project, *words, **config):
 
 def test_everything_that_is_wrong_is_said_at_once(project):
     said = refused(
-        project, workflow="variants", vcf="gone.vcf", shrads=3, fasta="genome.fa", model="human-chr21", method=3,
+        project, workflow="variants", vcf="gone.vcf", shrads=3, model="human-chr21", method=3,
         check_ref="perhaps", threads=0, gpus=None,
     )  # fmt: skip
     assert "vcf: gone.vcf: no such file" in said
+    assert "fasta: the workflow variants needs it: the genome that the VCF is of" in said
     assert "shrads: no such setting of the workflow variants; did you mean 'shards'?" in said
     assert "model: human-chr21: no such run directory" in said
     assert "no model that ships (human-chr20, protein-demo)" in said
@@ -33,15 +34,13 @@ def test_everything_that_is_wrong_is_said_at_once(project):
     assert "check_ref: 'perhaps' is not one of ['error', 'warn', 'exclude']" in said
     assert "threads: 0 is less than the minimum of 1" in said
     assert "gpus" not in said  # as if it were not there
-    assert said.count("\n  ") == 6 + 2  # the errors, and where
+    assert said.count("\n  ") == 7 + 2  # the errors, and where
 
 
 def test_what_a_workflow_cannot_do_without(project):
-    assert "vcf: the workflow variants needs it: the VCF of the variants" in refused(project, workflow="variants")
     said = refused(project, workflow="pretrain", recipe="dmeo")
     assert "genome or fasta: the workflow pretrain needs one of them" in said
     assert "recipe: dmeo: none of this name ships; there are caduceus-demo," in said
-    assert "workflow: there is no 'variant'" in refused(project, workflow="variant")
     assert "the config does not say which workflow" in refused(project)
 
 
