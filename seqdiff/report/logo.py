@@ -174,7 +174,7 @@ def _bars(axes: Axes, places: range, said: Sequence[float], floor: float, height
 def _frame(axes: Axes, first: int, columns: int, top: float, depth: float) -> None:
     axes.set_xlim(first - 0.7, first + columns - 0.3)
     axes.set_ylim(-depth * top, 1.02 * top)
-    axes.set_yticks([0, top / 2, top])
+    axes.set_yticks([0, top / 2, top] if top == int(top) else np.arange(0, top, 2))
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
     axes.spines["left"].set_bounds(0, top)

@@ -86,7 +86,8 @@ def _composition(tally: Tally) -> Table:
         filled = sum(int(tally.filled[ord(base)]) for base in "GC") / tally.letters
         rows.append(("G and C", f"{filled:.2%}", f"{tally.expected[gc].sum() / tally.letters:.2%}", *beside(there)))
     columns = ("letter", "filled", "by the probabilities", *((f"known within {NEAR}",) if beside(0) else ()))
-    return Table("Composition of what was filled, and what the probabilities come to", columns, tuple(rows))
+    caption = "Composition of what was filled, and what the probabilities come to"
+    return Table(caption, columns, tuple(rows), folded=len(rows) > 8)
 
 
 def _lengths(tally: Tally) -> Table:
