@@ -101,8 +101,8 @@ class FilledTable:
                     continue
                 if not is_filled_header(line):
                     raise DataError(
-                        f"{self.name}, line {self._line:,}: {shown(line, 60)}: the columns of a table of filled letters "
-                        "are name, position, filled, p_A, ...: make one with `seqdiff infill --format table`"
+                        f"{self.name}, line {self._line:,}: {shown(line, 60)}: the columns of a table of filled "
+                        "letters are name, position, filled, p_A, ...: make one with `seqdiff infill --format table`"
                     )
                 columns = line.split(b"\t")
                 self.symbols = "".join(text_of(column.removeprefix(PROBABILITY)) for column in columns[3:])

@@ -122,7 +122,7 @@ def test_the_flanks_and_what_was_hidden_come_from_the_fasta(tmp_path):
 
 
 def test_a_page_holds_so_many_logos_and_says_what_it_leaves_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("seqdiff.report.filled.page.LOGO_BYTES", 40_000)
+    monkeypatch.setattr("seqdiff.report.filled.logos.LOGO_BYTES", 40_000)
     page = page_of(filled(tmp_path / "t.tsv", records=20, length=20))
     (logos,) = [section for section in page.sections if section.title == "Gaps as logos"]
     drawn = [block for block in logos.blocks if isinstance(block, Figure)]

@@ -4,28 +4,15 @@ from functools import partial
 
 import numpy as np
 
-from seqdiff.report.filled.chosen import SHORTEST, SHOWN_SAMPLES, Shown
+from seqdiff.report.filled.chosen import SHOWN_SAMPLES
 from seqdiff.report.filled.figures import confidence_figure, edges_figure, hidden_figure
+from seqdiff.report.filled.logos import logos, many
 from seqdiff.report.filled.samples import KEPT
 from seqdiff.report.filled.tally import ROWS, Tally
 from seqdiff.report.filled.truth import NEAR
-from seqdiff.report.infill import FLANK, that_fit
-from seqdiff.report.logo import logo_figure
 from seqdiff.report.page import Facts, Figure, Page, Section, Table, Text, Warning
 
-LOGO_BYTES = 3 << 20
-"""SVG of logos on a page, at most."""
 BY_DISTANCE = ("distance", "letters", "mean probability", "mean entropy (bits)")
-ROWS_SHOWN = 2
-"""Rows of letters of one gap."""
-LONG_ONES = f" (of gaps of {SHORTEST} or more letters, where there are any)"
-WHY = {
-    "all": "All of them, in their order:",
-    "surest": f"The surest, with the least entropy a letter{LONG_ONES}:",
-    "least sure": f"The least sure, with the most entropy a letter{LONG_ONES}:",
-    "longest": "The longest:",
-    "first": "The first:",
-}
 
 
 def filled_page(tally: Tally, name: str, made_by: list[str], provenance: dict[str, str]) -> Page:
@@ -47,17 +34,13 @@ def filled_page(tally: Tally, name: str, made_by: list[str], provenance: dict[st
         sections.append(_hidden(tally))
     if tally.samples.records:
         sections.append(_samples(tally))
-    sections += [_logos(tally), _listed(tally)]
-    records = _many(tally.records, "record")
+    sections += [logos(tally), _listed(tally)]
+    records = many(tally.records, "record")
     if tally.fillings > tally.records:
         records = f"{tally.fillings:,} fillings of {records}"
-    letters, gaps = _many(tally.letters, "letter"), _many(tally.gaps, "gap")
+    letters, gaps = many(tally.letters, "letter"), many(tally.gaps, "gap")
     about = f"{letters} in {gaps} of {records}, and how sure the model is of them."
     return Page(f"Filled letters: {name}", about, tuple(sections), summary)
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _what(tally: Tally, made_by: list[str], provenance: dict[str, str]) -> Section:
@@ -198,72 +181,6 @@ def _samples(tally: Tally) -> Section:
             )
         )
     return Section("How the fillings agree", (*blocks, Facts(facts)))
-
-
-def _logos(tally: Tally) -> Section:
-    groups = tally.chosen.groups()
-    shown = [gap for gaps in groups.values() for gap in gaps]
-    around = tally.truth.around(shown, FLANK) if tally.truth is not None else {}
-    blocks: list = [
-        Text(
-            "A stack is as high as what is known of a letter (bits); within it, each letter by its probability. Below "
-            "stand the letters that were filled in, and the probability of each as a bar"
-            + (
-                ", between the letters beside the gap."
-                if around
-                else ". With `--fasta` the letters beside gaps appear."
-            )
-        )
-    ]
-    size = left_out = 0
-    for why, gaps in groups.items():
-        if gaps and size <= LOGO_BYTES:
-            blocks.append(Text(WHY[why]))
-        for gap in gaps:
-            if size > LOGO_BYTES:
-                left_out += 1
-                continue
-            figure, cut = _logo(gap, tally.symbols, around.get(id(gap)))
-            size += len(figure.drawing.svg)
-            blocks.append(figure)
-            if cut:
-                blocks.append(Text(f"{cut:,} more letters of this gap are not shown."))
-    if rest := tally.chosen.offered - len(shown) + left_out:
-        blocks.append(Text(f"{_many(rest, 'more gap')} {'is' if rest == 1 else 'are'} not shown as logos."))
-    return Section("Gaps as logos", tuple(blocks))
-
-
-def _logo(gap: Shown, symbols: str, beside: tuple[str, str, str] | None) -> tuple[Figure, int]:
-    """The picture of a gap, and how many of its letters it has no room for."""
-    left, right, inside = beside or ("", "", "")
-    filled = gap.letters.tobytes().decode()
-    drawn = {
-        "left": left, "right": right, "filled": filled, "probabilities": gap.probabilities, "symbols": symbols,
-        "start": gap.start + 1, "confidence": True,
-    }  # fmt: skip
-    if any(letter in symbols for letter in inside):
-        drawn["truth"] = inside
-    if gap.length > len(filled):
-        drawn["right"] = ""
-    ((panel, *_), _) = that_fit([drawn], rows=ROWS_SHOWN)
-    fits = len(panel["filled"])
-    panel["others"] = {
-        f"sample {number}": letters.tobytes().decode()[:fits] for number, letters in sorted(gap.others.items())
-    }
-    if "truth" in panel:
-        panel["truth"] = panel["truth"][:fits]
-    place = f"{gap.base}:{gap.start + 1:,}" + (f"-{gap.start + gap.length:,}" if gap.length > 1 else "")
-    means = f"mean probability {gap.confidence:.3f}, entropy {gap.bits:.3f} bits a letter"
-    rows = tuple(
-        (f"{gap.start + i + 1:,}", filled[i], *(f"{p:.4f}" for p in gap.probabilities[i])) for i in range(fits)
-    )
-    figure = Figure.of(
-        f"{place}, {_many(gap.length, 'letter')}: {means}.",
-        f"Sequence logo of the gap {place}, filled with {filled[:fits]}; {means}.",
-        lambda target: logo_figure(target, [panel], bits=True),
-        Table(f"Probabilities in {place}", ("position", "filled", *symbols), rows),
-    )
-    return figure, gap.length - fits
 
 
 def _listed(tally: Tally) -> Section:
