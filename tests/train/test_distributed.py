@@ -158,3 +158,13 @@ def test_it_resumes_with_any_number_of_processes_sharded_or_not(resumed):
 def test_dropout_resumes_to_the_last_bit_on_as_many_processes(resumed):
     one, other = (load_file(resumed[name].state_file) for name in ("dropout", "stopped"))
     assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_an_error_of_all_is_one_message_and_not_a_hang(tmp_path):
+    file, out = written(tmp_path, "dna"), tmp_path / "run"
+    codes, said = trained([{"recipe": file, "out": str(out), "world": 3}])
+    assert codes == [[1, 1, 1]]
+    why = "training.batch_size 8 cannot be shared by 3 processes; make it a multiple"
+    assert said.count(f"errors.ConfigError: {why}") >= 1
+    assert said.count(f"heartbeat.ToldElsewhere: {why}") == 2
+    assert not out.exists()
