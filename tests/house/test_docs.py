@@ -10,7 +10,20 @@ from typer.testing import CliRunner
 from seqdiff.cli import app
 from seqdiff.evaluate import DEFAULT, QUESTIONS
 
-PAGES = ("README", "train", "fill", "score", "variants", "family", "embed", "proteins", "images", "text", "cluster")
+PAGES = (
+    "README",
+    "train",
+    "fill",
+    "score",
+    "variants",
+    "family",
+    "embed",
+    "proteins",
+    "images",
+    "text",
+    "cluster",
+    "reports",
+)
 
 SMALL = ("training.steps=2", "training.warmup_steps=1", "training.batch_size=4", "training.validation_windows=4")
 QUICK = {
@@ -61,6 +74,8 @@ def smaller(line: str) -> list[str]:
         asked = [word for word in words[2:] if word in QUESTIONS] or DEFAULT
         asked = ["assay" if "--mutations" in words else name for name in asked]
         settings = tuple(setting for name in asked for setting in QUICK.get(name, ()))
+    elif words[0] == "report" and (words[1] == "-o" or words[1].startswith("runs/")) and "--quick" not in words:
+        return [*words, "--quick"]
     elif words[0] in ("infill", "sample") and not {"--sampler", "--gc", "--translate", "--steps"} & set(words):
         return [*words, "--steps", "2"]
     return [*words, *(word for setting in settings for word in ("--set", setting))]
