@@ -75,7 +75,7 @@ bench: setup ## measure speed against named rivals; prints ratios
 	$(BIN)/python tests/benchmarks/bench_processes.py samples
 
 soak: setup ## train for an hour beside a training that is killed again and again: both must end alike
-	$(BIN)/python tests/soak.py --minutes 60 --every 120 --out runs/soak
+	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --minutes 60 --every 120 --out runs/soak
 
 compare: setup ## train the systems of the field on human DNA and put them in one table, into runs/compare (an hour)
 	$(BIN)/seqdiff compare dna --out runs/compare -o runs/compare/table
