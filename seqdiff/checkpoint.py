@@ -214,6 +214,8 @@ class RunFolder:
             for file in self._damaged:
                 file.unlink(missing_ok=True)
             self._damaged.clear()
+            if not self.state_file.is_file() and self.saves:
+                os.replace(self.saves[0], self.state_file)  # which stays until the new one takes its place
             for number, file in reversed(list(enumerate(self.saves, start=1))):
                 if number < keep:
                     os.replace(file, self._save(number))

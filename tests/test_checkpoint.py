@@ -1,4 +1,7 @@
+import itertools
+import os
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -32,6 +35,51 @@ def test_state_comes_back(folder):
     tensors, position = folder.read_state()
     assert position["step"] == 5
     assert torch.equal(tensors["a"], torch.arange(3))
+
+
+def test_killed_anywhere_in_a_save_it_has_a_whole_one(folder):
+    """Saves 1, 2 and 3, the last ones damaged or not; then save 4, killed before each thing it does on the disk."""
+    whole = {"step": 3, "best": None, "data": "abc", "nats": 0.0, "count": 0.0, "strikes": 0}
+    for keep, damaged in itertools.product((1, 2, 3), (0, 1, 2)):
+        for killed_at in itertools.count(1):
+            shutil.rmtree(folder.path, ignore_errors=True)
+            for step in (1, 2, 3):
+                folder.write_state({"a": torch.tensor([step])}, whole | {"step": step}, keep=3)
+            for file in folder.saves[:damaged]:
+                os.truncate(file, 20)
+            child = os.fork()
+            if not child:
+                _save_and_die(RunFolder(folder.path), whole | {"step": 4}, keep, killed_at)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            tensors, position = RunFolder(folder.path).read_state()
+            assert position["step"] in (3 - damaged, 4), (keep, damaged, killed_at)
+            assert tensors["a"] == position["step"]
+            if code == 0:
+                assert position["step"] == 4
+                assert len(folder.saves) == min(keep, 4 - damaged)
+                break
+        assert killed_at > 4
+
+
+def _save_and_die(folder, position, keep, at):
+    """In a process of its own, which ends by itself."""
+    calls = itertools.count(1)
+
+    def mortal(original):
+        def call(*arguments, **named):
+            if next(calls) == at:
+                os._exit(9)
+            return original(*arguments, **named)
+
+        return call
+
+    for name in ("fsync", "chmod", "replace", "unlink"):
+        setattr(os, name, mortal(getattr(os, name)))
+    try:
+        folder.read_state()
+        folder.write_state({"a": torch.tensor([4])}, position, keep)
+    finally:
+        os._exit(0 if folder.position()["step"] == 4 else 1)
 
 
 def test_the_recipe_says_which_version_wrote_it(folder, tmp_path):
