@@ -86,8 +86,7 @@ def command(
     look = inputs.checked(fasta, loaded.alphabet, duplicates, spool=True, look=size.add) if fasta else None
     with look or texts.records(text, loaded) as (found, lengths):
         if of_text:
-            size.add_all(lengths)
-        lengths.clear()
+            size.add_all(lengths.named)
         rows = {"mean": size.records, "window": size.windows, "residue": size.letters}[per]
         records = found if of_text else read_records(found, duplicates=duplicates)
         about = _about(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqdiff.cli import options
+from seqdiff.cli import inputs, options
 from seqdiff.cli.text import COMMON, given
 from seqdiff.errors import UsageError
 
@@ -150,14 +150,14 @@ def infill(
 
 
 @contextlib.contextmanager
-def records(paths: list[str], loaded: "Model") -> Iterator[tuple[Iterator["Record"], dict[str, int]]]:
+def records(paths: list[str], loaded: "Model") -> Iterator[tuple[Iterator["Record"], inputs.Lengths]]:
     """The records of images, as their model takes them, and how many values each has."""
     from seqdiff.inference.images import read
 
     canvas = canvas_of(loaded)
     pictures = _said(*read(paths, canvas.grid))
     found = (canvas.record(picture.name, picture.values) for picture in pictures)
-    yield found, {picture.name: canvas.length for picture in pictures}
+    yield found, inputs.Lengths.of({picture.name: canvas.length for picture in pictures})
 
 
 class Pictures:

@@ -176,18 +176,20 @@ def command(
         )
     look = check_qualities if soft_evidence else None
     spool = bool(bed or region or task or asked)
-    with inputs.checked(fasta, loaded.alphabet, duplicates, spool=spool, look=look) as (path, lengths):
-        options.check_stride(stride, loaded, max(lengths.values(), default=None))
-        spans = inputs.spans(lengths, bed, region or [], clip) if bed or region else None
+    with inputs.checked(fasta, loaded.alphabet, duplicates, spool=spool, named=spool, look=look) as (path, lengths):
+        options.check_stride(stride, loaded, lengths.longest or None)
+        spans = inputs.spans(lengths.named, bed, region or [], clip) if bed or region else None
         if task:
-            task.require_names(lengths, translate)
+            task.require_names(lengths.named, translate)
             records = read_records(path, duplicates=duplicates)
             loaded.check_design(task, records, spans=spans, trusted=trusted, stride=stride)
         fits, grown = {}, None
         if asked:
             records = (accepted(record, loaded.alphabet, fasta) for record in read_records(path, duplicates=duplicates))
             fits, grown = insert.compared(
-                loaded.inserts(asked, lengths, prior=insert_prior, draws=insert_draws, seed=seed, trusted=trusted),
+                loaded.inserts(
+                    asked, lengths.named, prior=insert_prior, draws=insert_draws, seed=seed, trusted=trusted
+                ),
                 records, samples, insert_choose or ("sample" if chosen.draws else "best"), quiet,
             )  # fmt: skip
         masked = spans is not None and trusted is None

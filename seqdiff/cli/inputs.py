@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,26 @@ def require(*paths: object) -> None:
             raise DataError(missing(Path(str(path))))
 
 
+@dataclass
+class Lengths:
+    """How long the records of an input are: all together, the longest, and each, where that is asked for."""
+
+    total: int = 0
+    longest: int = 0
+    named: dict[str, int] | None = None
+
+    def add(self, name: str, length: int) -> None:
+        self.total += length
+        self.longest = max(self.longest, length)
+        if self.named is not None:
+            self.named[name] = length
+
+    @classmethod
+    def of(cls, named: dict[str, int]) -> "Lengths":
+        """Those of records that are in memory already."""
+        return cls(sum(named.values()), max(named.values(), default=0), named)
+
+
 @contextlib.contextmanager
 def checked(
     fasta: str,
@@ -37,12 +58,14 @@ def checked(
     duplicates: str,
     *,
     spool: bool = False,
+    named: bool = False,
     look: "Callable[[Record], None] | None" = None,
-) -> Iterator[tuple[str, dict[str, int]]]:
-    """The path to read and the length of each record in it, all of whose letters have been checked.
+) -> Iterator[tuple[str, Lengths]]:
+    """The path to read and the lengths of the records in it, all of whose letters have been checked.
 
-    What can be read only once (stdin, a pipe) is passed on unread and its lengths are empty, unless `spool` asks for
-    a temporary copy. `look` is shown every record and may refuse it. Raises DataError for the first damaged record.
+    `named`: the length of each record by its name, which takes memory where there are millions. What can be read only
+    once (stdin, a pipe) is passed on unread and its lengths are 0, unless `spool` asks for a temporary copy. `look` is
+    shown every record and may refuse it. Raises DataError for the first damaged record.
     """
     from seqdiff.alphabet import PROTEIN
     from seqdiff.data.characters import Characters
@@ -57,19 +80,19 @@ def checked(
             f"--fasta {fasta}: the model was trained on {alphabet.name}, which infill and score take with --image"
         )
     if _only_once(fasta) and not spool:
-        yield fasta, {}
+        yield fasta, Lengths()
         return
     with readable_twice(fasta) as path:
-        lengths, bases = {}, 0
+        lengths, bases = Lengths(named={} if named else None), 0
         for record in read_records(path, duplicates=duplicates):
             record = accepted(record, alphabet, fasta)
-            lengths[record.name] = len(record.sequence)
+            lengths.add(record.name, len(record.sequence))
             if alphabet.name == PROTEIN.name:
                 bases += len(record.sequence) - len(record.sequence.translate(None, b"ACGTUNacgtun"))
             if look:
                 look(record)
             del record  # before the next is read: they may be chromosomes
-        if bases > 0.95 * sum(lengths.values()):
+        if bases > 0.95 * lengths.total:
             log.warning(
                 "%s: nearly all letters are A, C, G, T or N: is this DNA? This is a model of proteins", name_of(fasta)
             )

@@ -63,7 +63,7 @@ def _records(loaded: "Predictor", fasta: str, duplicates: str, output: Path | No
 
     alphabet = loaded.alphabet
     with inputs.checked(fasta, alphabet, duplicates) as (path, lengths):
-        total = sum(lengths.values()) or None
+        total = lengths.total or None
         records = (accepted(record, alphabet, fasta) for record in read_records(path, duplicates=duplicates))
         with options.progress("predict", alphabet.unit, quiet, total) as advance, Output(output) as out:
             found = loaded.predict(records, progress=advance)

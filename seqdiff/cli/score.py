@@ -119,10 +119,10 @@ def command(
     elif of_text:
         look = texts.records(text, loaded)
     else:
-        look = inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region))
+        look = inputs.checked(fasta, loaded.alphabet, duplicates, spool=bool(bed or region), named=bool(bed or region))
     with look as (found, lengths):
-        spans = inputs.spans(lengths, bed, region or [], clip) if bed or region else None
-        total = sum(lengths.values()) if spans is None else sum(i.length for each in spans.values() for i in each)
+        spans = inputs.spans(lengths.named, bed, region or [], clip) if bed or region else None
+        total = lengths.total if spans is None else sum(i.length for each in spans.values() for i in each)
         records = found if of_text or of_image else read_records(found, duplicates=duplicates)
         with (
             options.spread(loaded, processes, threads) as many,

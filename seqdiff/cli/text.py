@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqdiff.cli import options
+from seqdiff.cli import inputs, options
 from seqdiff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def sample(
 
 
 @contextlib.contextmanager
-def records(path: str, loaded: "Model") -> Iterator[tuple[Iterator["Record"], dict[str, int]]]:
+def records(path: str, loaded: "Model") -> Iterator[tuple[Iterator["Record"], inputs.Lengths]]:
     """The records of a text, as its model takes them, and how many characters each has."""
     from seqdiff.data.source import name_of
     from seqdiff.inference.text import read, records
@@ -147,7 +147,7 @@ def records(path: str, loaded: "Model") -> Iterator[tuple[Iterator["Record"], di
     alphabet, name = alphabet_of(loaded), name_of(path)
     found = list(records(read(path, alphabet), name, alphabet, loaded.recipe.data.mode))
     _say_foreign(name, found, 0, alphabet)
-    yield iter(found), {record.name: len(alphabet.encode(record.sequence)) for record in found}
+    yield iter(found), inputs.Lengths.of({record.name: len(alphabet.encode(record.sequence)) for record in found})
 
 
 class Texts:

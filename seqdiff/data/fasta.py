@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from seqdiff.alphabet import ALIGNED, PROTEIN, Alphabet
+from seqdiff.data.names import Names
 from seqdiff.data.output import Output
 from seqdiff.data.source import BLANKS, Source, bytes_of, name_of, shown, split_lines, text_of
 from seqdiff.errors import DataError
@@ -79,12 +80,15 @@ def unique(
     source: Source, read: Callable[[Source], Iterator[tuple[int, Record]]], duplicates: str
 ) -> Iterator[tuple[int, Record]]:
     """The records that `read` finds, each with its line, none of whose names came before; see `read_records`."""
-    lines: dict[str, int] = {}
+    lines = Names()
     copies: dict[str, int] = {}
     dropped = 0
     with source:
         for line, record in read(source):
-            if record.name not in lines or duplicates == "keep":
+            if duplicates == "keep":
+                yield line, record
+                del record
+            elif record.name not in lines:
                 lines[record.name] = line
                 yield line, record
                 del record  # before the next is read: they may be chromosomes
@@ -103,7 +107,7 @@ def unique(
         log.warning("%s: left out %d records whose names came before", source.name, dropped)
 
 
-def _renamed(record: Record, taken: dict[str, int], copies: dict[str, int]) -> Record:
+def _renamed(record: Record, taken: Names, copies: dict[str, int]) -> Record:
     number = copies.get(record.name, 1)
     name = record.name
     while name in taken:
