@@ -32,6 +32,7 @@ class Frozen:
         self.device, self.process, self.learned = device, process, denoiser.learned
         self.symbols, self.hollow, self.left_to_right = denoiser.symbols, denoiser.hollow, denoiser.left_to_right
         self.equivariant, self.reach, self.takes_time = denoiser.equivariant, denoiser.reach, denoiser.takes_time
+        self._whole = self.device.type == "cuda" or denoiser.pads_leave_no_trace
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -57,7 +58,7 @@ class Frozen:
         if time is not None:
             told["time"] = time.to(self.device)
         with computed_alone(self.device):
-            if self.device.type == "cuda" or past is not None or self.network.pads_leave_no_trace:
+            if self._whole or past is not None:
                 return self.network(tokens.to(self.device), **told).float().to(tokens.device)
             return self._by_length(tokens, told)
 

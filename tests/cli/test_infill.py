@@ -59,7 +59,8 @@ def fails(*words, code):
 
 
 def table(path):
-    header, *rows = path.read_text().splitlines()
+    about, header, *rows = path.read_text().splitlines()
+    assert about.startswith("# seqdiff")
     return [dict(zip(header.split("\t"), row.split("\t"))) for row in rows]
 
 
