@@ -73,6 +73,8 @@ bench: setup ## measure speed against named rivals; prints ratios
 	$(BIN)/python tests/benchmarks/bench_reader.py
 	$(BIN)/python tests/benchmarks/bench_processes.py step
 	$(BIN)/python tests/benchmarks/bench_processes.py samples
+	$(BIN)/python tests/benchmarks/bench_workers.py
+	$(BIN)/python tests/benchmarks/bench_memory.py records infill variants scatter gather --share 0.0005
 
 soak: setup ## train for an hour beside a training that is killed again and again: both must end alike
 	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --minutes 60 --every 120 --out runs/soak
