@@ -2,7 +2,8 @@
 
     VCF -> seqdiff scatter -> OUT/shards-8/1-of-8.vcf.gz ... -> seqdiff variants, each -> seqdiff gather -> OUT/scored.vcf.gz
 
-What it reads: schemas/variants.yaml. Shards go when all of them are scored.
+What it reads: schemas/variants.yaml. Shards go when all of them are scored. A VCF of which there
+can be no .tbi (not sorted, positions past 2^29) is refused by the first job, before anything is scored.
 """
 
 N = config["shards"]
@@ -27,7 +28,7 @@ rule scatter:
         mem_mb=1000,
         runtime=config["runtime"],
     shell:
-        "seqdiff scatter --vcf {input:q} -n {params.number} --out {params.folder:q} 2> {log:q}"
+        "seqdiff scatter --vcf {input:q} --tabix -n {params.number} --out {params.folder:q} 2> {log:q}"
 
 
 rule index:

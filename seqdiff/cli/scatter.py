@@ -44,6 +44,12 @@ def command(
             "--haplotypes: a quarter of the model's context, or more.",
         ),
     ] = None,
+    tabix: Annotated[
+        bool,
+        typer.Option(
+            "--tabix", help="With --vcf: refuse one whose result could have no .tbi index: not sorted, or too long."
+        ),
+    ] = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -58,8 +64,9 @@ def command(
     options.start(threads=None, quiet=quiet, verbose=verbose)
     if (fasta is None) == (vcf is None):
         raise UsageError("give --fasta FILE or --vcf FILE: one of them")
+    of_sequences = {"--by": by, "--bed": bed, "--duplicates": duplicates}
     given = (
-        {"--by": by, "--bed": bed, "--duplicates": duplicates} if vcf is not None else {"--apart": apart}
+        of_sequences if vcf is not None else {"--apart": apart, "--tabix": tabix or None}
     )  # of the other kind of file
     for option, value in given.items():
         if value is not None:
@@ -79,7 +86,7 @@ def command(
         with options.progress("scatter", "byte", quiet, size) as advance:
             progress = options.difference(advance)
             if vcf is not None:
-                done = scatter_variants(path, folder, number, apart=apart, progress=progress)
+                done = scatter_variants(path, folder, number, apart=apart, tabix=tabix, progress=progress)
             else:
                 done = scatter_sequences(
                     path, folder, number, by=by or "letters", bed=bed, duplicates=duplicates or "error",

@@ -24,6 +24,7 @@ from seqdiff.data.output import Output
 from seqdiff.data.partition import partition
 from seqdiff.data.shards import Shard, shard_folder
 from seqdiff.data.source import Source, name_of
+from seqdiff.data.tabix import Order
 from seqdiff.data.vcf import Vcf
 from seqdiff.errors import DataError
 
@@ -85,23 +86,33 @@ def scatter_sequences(
 
 
 def scatter_variants(
-    path: str | Path, folder: str | Path, shards: int, *, apart: int | None = None, progress: Progress | None = None
+    path: str | Path,
+    folder: str | Path,
+    shards: int,
+    *,
+    apart: int | None = None,
+    tabix: bool = False,
+    progress: Progress | None = None,
 ) -> Division:
     """A VCF into `folder`/1-of-N.vcf.gz, bgzip, each with the whole header; work is the number of alleles.
 
     With `apart` records stay together that begin less than so many bases after the one before: haplotypes are of
-    records that lie close. A shard without a record is a header. `progress` and errors: as `scatter_sequences`, `Vcf`.
+    records that lie close. With `tabix`, records of which there can be no .tbi index are a DataError. A shard without
+    a record is a header. `progress` and errors: as `scatter_sequences`, `Vcf`.
     """
     lines, work, joined = array("q"), array("q"), array("b")
     with shard_folder(folder) as place, _unchanged(path):
         with Vcf(path, progress=progress) as vcf:
-            contig, start = b"", 0
+            contig, start, order = b"", 0, Order()
             for record in vcf.records():
+                if tabix:
+                    order.add(record)
                 close = apart is not None and record.columns[0] == contig and record.start - start < apart
                 contig, start = record.columns[0], record.start
                 lines.append(record.number)
                 work.append(record.columns[4].count(b",") + 1)
                 joined.append(close)
+        order.require_tbi(name_of(path))
         each = np.frombuffer(work, np.int64)
         firsts = np.flatnonzero(np.frombuffer(joined, np.int8) == 0)
         together = np.add.reduceat(each, firsts) if len(firsts) else each

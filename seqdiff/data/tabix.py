@@ -17,6 +17,40 @@ TBI_LIMIT = 1 << 29
 """Positions a .tbi index can hold; past them it is a .csi."""
 
 
+class Order:
+    """What of records, as they come, matters to an index: `disorder` says what of them is not sorted, `reach` is the
+    last position that any of them covers."""
+
+    def __init__(self) -> None:
+        self.disorder = ""
+        self.reach = 0
+        self._contigs: set[bytes] = set()
+        self._contig, self._position = b"", 0
+
+    def add(self, record: VcfRecord) -> None:
+        """The next record."""
+        contig, position = record.columns[0], int(record.columns[1])
+        if contig != self._contig:
+            if contig in self._contigs:
+                self.disorder = self.disorder or f"{text_of(contig)} comes again at line {record.number:,}"
+            self._contigs.add(contig)
+            self._contig = contig
+        elif position < self._position:
+            self.disorder = self.disorder or f"line {record.number:,} lies before the line above it"
+        self._position = position
+        self.reach = max(self.reach, position + len(record.columns[3]), *_ends(record))
+
+    def require_tbi(self, name: str) -> None:
+        """Raises DataError where the records cannot have a .tbi index."""
+        if self.disorder:
+            raise DataError(f"{name}: {self.disorder}, so its result can have no index: `bcftools sort` mends it")
+        if self.reach >= TBI_LIMIT:
+            raise DataError(
+                f"{name} reaches to position {self.reach:,}, and a .tbi index to {TBI_LIMIT:,}: divide it without "
+                "--tabix, whose result gets a .csi index"
+            )
+
+
 class VcfOutput(Output):
     """An `Output` of VCF lines. Where it is written as bgzip to a file, `tabix` indexes it in the end.
 
@@ -29,33 +63,22 @@ class VcfOutput(Output):
     def __init__(self, path: str | Path | None):
         super().__init__(path)
         self._indexing: contextlib.AbstractContextManager[Path] | None = None
-        self._contigs: set[bytes] = set()
-        self._contig, self._position, self._reach = b"", 0, 0
-        self._disorder = ""
+        self._order = Order()
 
     def write_record(self, record: VcfRecord, line: bytes) -> None:
         """Appends the line that a record has become."""
-        contig, position = record.columns[0], int(record.columns[1])
-        if contig != self._contig:
-            if contig in self._contigs:
-                self._disorder = self._disorder or f"{text_of(contig)} comes again at line {record.number:,}"
-            self._contigs.add(contig)
-            self._contig = contig
-        elif position < self._position:
-            self._disorder = self._disorder or f"line {record.number:,} lies before the line above it"
-        self._position = position
-        self._reach = max(self._reach, position + len(record.columns[3]), *_ends(record))
+        self._order.add(record)
         self.write(line)
 
     def _whole(self, hidden: Path) -> None:
         if not self._compress:
             return
-        if self._disorder:
-            log.warning("%s has no index: %s (`bcftools sort` mends it)", self.name, self._disorder)
+        if self._order.disorder:
+            log.warning("%s has no index: %s (`bcftools sort` mends it)", self.name, self._order.disorder)
         else:
             import pysam
 
-            csi = self._reach >= TBI_LIMIT
+            csi = self._order.reach >= TBI_LIMIT
             self._indexing = replacing(f"{self.path}{'.csi' if csi else '.tbi'}")
             loud = pysam.set_verbosity(0)  # htslib warns of POS 0, which is allowed: the telomere
             try:

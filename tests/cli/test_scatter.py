@@ -173,6 +173,7 @@ def test_wrong_use_of_scatter(contigs, tmp_path):
         (["--vcf", contigs, "--by", "letters"], "--by: it is of --fasta"),
         (["--vcf", contigs, "--duplicates", "first"], "--duplicates: it is of --fasta"),
         (["--fasta", contigs, "--apart", 9], "--apart: it is of --vcf"),
+        (["--fasta", contigs, "--tabix"], "--tabix: it is of --vcf"),
         (["--fasta", contigs, "--by", "size"], "--by size: choose one of letters, unknown"),
         (["--fasta", contigs, "--bed", "x", "--by", "unknown"], "--by: with --bed"),
         (["--fasta", "-", "--bed", "-"], "only one of them can be stdin"),
@@ -181,6 +182,8 @@ def test_wrong_use_of_scatter(contigs, tmp_path):
     assert "there is no file" in fails("scatter", "--fasta", tmp_path / "nothing.fa", *out, code=1)
     assert "NUL bytes" in fails("scatter", "--fasta", _with(tmp_path / "x", b">a\n\0"), *out, code=1)
     assert "begins with ##fileformat" in fails("scatter", "--vcf", contigs, *out, code=1)
+    backwards = vcf_of(tmp_path / "b.vcf", ("1", 9, "A", "C"), ("1", 8, "A", "C"))
+    assert "lies before the line above" in fails("scatter", "--vcf", backwards, "--tabix", *out, code=1)
     (tmp_path / "taken").write_text("")
     message = fails("scatter", "--fasta", contigs, "-n", 2, "--out", tmp_path / "taken" / "x", code=1)
     assert "taken is not a folder" in message

@@ -120,6 +120,24 @@ def test_records_that_lie_close_stay_together_where_that_is_asked(tmp_path):
     assert sum(gzip.decompress(part).count(b"\tC\t") > 0 for part in shards(tmp_path / "out", "vcf.gz")) == 2
 
 
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([("1", 9, "A", "C"), ("1", 8, "A", "C")], "line 4 lies before the line above it.*bcftools sort"),
+        ([("1", 9, "A", "C"), ("2", 8, "A", "C"), ("1", 10, "A", "C")], "1 comes again at line 5"),
+        ([("1", 2**29, "A", "C")], "reaches to position 536,870,913, and a .tbi index to 536,870,912"),
+    ],
+)
+def test_what_could_have_no_index_is_refused_where_that_is_asked(tmp_path, rows, says):
+    path = vcf_of(tmp_path / "in.vcf", *rows)
+    with pytest.raises(DataError, match=says):
+        scatter_variants(path, tmp_path / "out", 2, tabix=True)
+    assert not (tmp_path / "out").exists()
+    assert scatter_variants(path, tmp_path / "out", 2).records == len(rows)
+    good = vcf_of(tmp_path / "good.vcf", ("2", 8, "A", "C"), ("2", 8, "A", "G"), ("1", 7, "A", "C"))
+    assert scatter_variants(good, tmp_path / "out", 2, tabix=True).records == 3
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(data=damaged(), number=st.integers(1, 4))
 def test_a_damaged_file_is_refused_as_the_commands_refuse_it(tmp_path, data, number):

@@ -35,3 +35,12 @@ def test_killed_half_way_it_is_finished_to_the_same_bytes(project, calls, tiny_m
     project.seqdiff(*words, "-o", "whole.vcf.gz")
     assert project.bytes("out/scored.vcf.gz") == project.bytes("whole.vcf.gz")
     assert project.bytes("out/scored.vcf.gz.tbi") == project.bytes("whole.vcf.gz.tbi")
+
+
+def test_a_vcf_that_could_have_no_index_is_refused_before_anything_is_scored(project, calls):
+    lines = (project.path / "calls.vcf").read_text().splitlines(keepends=True)
+    (project.path / "calls.vcf").write_text("".join([*lines[:-2], lines[-1], lines[-2]]))
+    said = project.snakemake("--until", "scatter", code=1)
+    assert "lies before the line above it" in said
+    assert "bcftools sort" in said
+    assert [call.split()[0] for call in project.calls()] == ["scatter"]
