@@ -1,6 +1,7 @@
 """How figures look, and where they go: to disk, whole or not at all, or into a page as SVG."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,11 +84,22 @@ def figure(target: Target, width: float, height: float) -> Iterator[Figure]:
         yield drawn
         if isinstance(target, Drawing):
             text = io.StringIO()
-            drawn.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+            with warnings.catch_warnings():  # of letters that its font lacks: the reader's browser has its own
+                warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+                drawn.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
             target.svg = text.getvalue()
             return
         with replacing(target) as temporary:
             drawn.savefig(temporary, format="png", dpi=160, metadata={"Software": None})
+
+
+def brief(name: str, most: int = 48) -> str:
+    """A name as it fits on an axis or into a cell: of a long one the beginning, and how long it is.
+
+    >>> brief("chr1"), brief("A" * 10_000, 4)
+    ('chr1', 'AAAA... (10,000 letters)')
+    """
+    return name if len(name) <= most + 16 else f"{name[:most]}... ({len(name):,} letters)"
 
 
 def letter_colours(symbols: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from seqdiff.report.filled.tally import Tally
 from seqdiff.report.infill import FLANK, that_fit
 from seqdiff.report.logo import logo_figure
 from seqdiff.report.page import Figure, Section, Table, Text
+from seqdiff.report.style import brief
 
 LOGO_BYTES = 3 << 20
 """SVG of logos on a page, at most."""
@@ -73,7 +74,7 @@ def _logo(gap: Shown, symbols: str, beside: tuple[str, str, str] | None) -> tupl
     }
     if "truth" in panel:
         panel["truth"] = panel["truth"][:fits]
-    place = f"{gap.base}:{gap.start + 1:,}" + (f"-{gap.start + gap.length:,}" if gap.length > 1 else "")
+    place = f"{brief(gap.base)}:{gap.start + 1:,}" + (f"-{gap.start + gap.length:,}" if gap.length > 1 else "")
     means = f"mean probability {gap.confidence:.3f}, entropy {gap.bits:.3f} bits a letter"
     rows = tuple(
         (f"{gap.start + i + 1:,}", filled[i], *(f"{p:.4f}" for p in gap.probabilities[i])) for i in range(fits)

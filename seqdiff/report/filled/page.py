@@ -11,6 +11,7 @@ from seqdiff.report.filled.samples import KEPT
 from seqdiff.report.filled.tally import ROWS, Tally
 from seqdiff.report.filled.truth import NEAR
 from seqdiff.report.page import Facts, Figure, Page, Section, Table, Text, Warning
+from seqdiff.report.style import brief
 
 BY_DISTANCE = ("distance", "letters", "mean probability", "mean entropy (bits)")
 
@@ -185,7 +186,7 @@ def _samples(tally: Tally) -> Section:
 
 def _listed(tally: Tally) -> Section:
     rows = tuple(
-        (name, f"{start:,}", f"{length:,}", f"{said:.3f}", f"{said * length:,.1f}", f"{bits:.3f}", letters)
+        (brief(name), f"{start:,}", f"{length:,}", f"{said:.3f}", f"{said * length:,.1f}", f"{bits:.3f}", letters)
         for name, start, length, said, bits, letters in tally.rows
     )
     more = tally.gaps - len(rows)

@@ -14,8 +14,9 @@ from markupsafe import Markup, escape
 from seqdiff import __version__
 from seqdiff.data.output import Output
 from seqdiff.report.page.blocks import Block, Figure, Page, Picture, Table
-from seqdiff.report.page.svg import inline
+from seqdiff.report.page.svg import inline, printable
 from seqdiff.report.page.theme import COLOURS
+from seqdiff.report.style import brief
 
 FOLDER = Path(__file__).parent
 _NUMERIC = re.compile(r"^[+\-−]?(\d|inf|nan)")
@@ -25,13 +26,13 @@ def write(path: str | Path | None, page: Page) -> None:
     """Write the page to a file (`-` or None: stdout), whole or not at all. Raises DataError where it cannot be."""
     text = render(page)
     with Output(path) as out:
-        out.write(text.encode("utf-8", "replace"))  # names of files that are no UTF-8
+        out.write(text.encode())
 
 
 def render(page: Page) -> str:
     """The page as HTML."""
     names = _names([section.title for section in page.sections])
-    return _template().render(
+    text = _template().render(
         page=page,
         sections=list(zip(names, page.sections, strict=True)),
         colours=COLOURS,
@@ -39,6 +40,7 @@ def render(page: Page) -> str:
         script=Markup((FOLDER / "page.js").read_text(encoding="utf-8")),
         version=__version__,
     )
+    return printable(text)
 
 
 @cache
@@ -47,7 +49,14 @@ def _template() -> jinja2.Template:
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"prose": _prose, "svg": _svg, "data": _data, "kind": _kind, "numeric": _numeric}
+    environment.filters |= {
+        "prose": _prose,
+        "svg": _svg,
+        "data": _data,
+        "kind": _kind,
+        "numeric": _numeric,
+        "brief": brief,
+    }
     return environment.get_template("page.html")
 
 

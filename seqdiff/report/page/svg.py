@@ -13,6 +13,8 @@ LINK = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
+_CONTROL = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML has no way to write (XML 1.0, 2.2), and names of records may hold."""
 _PLACES = ("d", "x", "y", "width", "height", "transform", "points", "style", "cx", "cy", "r")
 
 
@@ -23,7 +25,7 @@ def inline(svg: str, name: str, title: str, description: str) -> Markup:
     follows the theme; it knows its `--natural` width, where its letters are as large as the text's; `title` and
     `description` are read out in its place.
     """
-    root = ElementTree.fromstring(svg)
+    root = ElementTree.fromstring(printable(svg))
     for parent in list(root.iter()):
         for child in list(parent):
             if _tag(child) in ("metadata", "style"):
@@ -50,9 +52,18 @@ def inline(svg: str, name: str, title: str, description: str) -> Markup:
                    "style": f"--natural:{rem:.4g}rem"}  # fmt: skip
     for place, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ElementTree.Element(tag, id=f"{name}-{'title' if tag == 'title' else 'description'}")
-        element.text = text
+        element.text = printable(text)
         root.insert(place, element)
     return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def printable(text: str) -> str:
+    """Text with the sign of a lost letter for what no page can hold.
+
+    >>> printable("chr\\x071")
+    'chr\ufffd1'
+    """
+    return _CONTROL.sub("\ufffd", text)
 
 
 def _tag(element: ElementTree.Element) -> str:

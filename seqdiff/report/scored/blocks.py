@@ -11,6 +11,7 @@ from seqdiff.report.scored.exchange import Exchange
 from seqdiff.report.scored.figures import exchange_figure, spread_figure
 from seqdiff.report.scored.sites import Sites, Stretch
 from seqdiff.report.scored.spread import WIDTH, Spread
+from seqdiff.report.style import brief
 
 MEANINGS = {
     "no_alternate": "the line has no alternate allele",
@@ -135,7 +136,7 @@ def heatmaps(sites: Sites, what: str, apart: int = 1) -> tuple[Block, ...]:
 
 
 def _heatmap(stretch: Stretch, symbols: str) -> Figure:
-    place = f"{stretch.contig}:{stretch.start + 1:,}-{stretch.start + len(stretch.reference):,}"
+    place = f"{brief(stretch.contig)}:{stretch.start + 1:,}-{stretch.start + len(stretch.reference):,}"
     rows = tuple(
         (f"{stretch.start + i + 1:,}", reference, *(number(float(value), 2) for value in stretch.llr[i]))
         for i, reference in enumerate(stretch.reference)
@@ -145,7 +146,7 @@ def _heatmap(stretch: Stretch, symbols: str) -> Figure:
         "no score.",
         f"Heat map of log-likelihood ratios, a column a position, a row a letter, {place}.",
         lambda target: heatmap_figure(
-            target, stretch.contig, stretch.start, stretch.reference, stretch.llr, symbols, None
+            target, brief(stretch.contig), stretch.start, stretch.reference, stretch.llr, symbols, None
         ),
         Table(f"Scores in {place}, nats", ("position", "was", *symbols), rows),
     )

@@ -24,6 +24,7 @@ from seqdiff.report.style import (
     SKY,
     VERMILION,
     Target,
+    brief,
     figure,
     key_above,
 )
@@ -88,7 +89,7 @@ def _contigs(axes: Axes, along: Along, starts: dict[str, int], end: int) -> None
     """Names where contigs are wide enough, or positions where there is one alone."""
     if len(starts) == 1:
         ((name, shift),) = starts.items()
-        axes.set_xlabel(f"position in {name}", parse_math=False)
+        axes.set_xlabel(f"position in {brief(name)}", parse_math=False)
         axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value - shift + 1:,.0f}" if 0 <= value <= end else "")
         return
@@ -145,5 +146,5 @@ def measured_figure(
         axes.scatter(llr, measured, s=8, color=MODEL, alpha=0.4, linewidths=0)
         axes.axvline(0, color=GREY, linestyle="--", linewidth=0.8)
         axes.set_xlabel(score)
-        label = column.encode("utf-8", "replace").decode()
+        label = brief(column.encode("utf-8", "replace").decode())
         axes.set_ylabel(label, parse_math=False)

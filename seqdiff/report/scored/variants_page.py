@@ -10,6 +10,7 @@ from seqdiff.report.scored.blocks import classes_table, exchange_block, heatmaps
 from seqdiff.report.scored.classes import CLASSES
 from seqdiff.report.scored.figures import along_figure
 from seqdiff.report.scored.variants_tally import GROUPS, VariantsTally
+from seqdiff.report.style import brief
 
 SHOWN_ALLELE = 24
 """Letters of an allele in a table."""
@@ -87,7 +88,7 @@ def _along_block(along: Along, what: str) -> PageFigure:
     drawn = "a point each" if few else "lines from the lowest to the highest in a bin, the mean in black"
     rows = tuple(
         (
-            name,
+            brief(name),
             f"{contig.count.sum():,}",
             number(float(contig.total.sum() / contig.count.sum())),
             number(float(contig.low.min())),
@@ -125,7 +126,11 @@ def _table(caption: str, rows: "list[tuple]", folded: bool) -> Table:
     cells = []
     for contig, position, name, ref, alt, llr, se, method, context in rows:
         error = "" if math.isnan(se) or se == 0 else f"{se:.3f}"
-        place = (f"{contig}:{int(position):,}", "" if name == "." else name, f"{_allele(ref)} > {_allele(alt)}")
+        place = (
+            f"{brief(contig)}:{int(position):,}",
+            "" if name == "." else brief(name),
+            f"{_allele(ref)} > {_allele(alt)}",
+        )
         cells.append((*place, f"{llr:.4f}", error, method, f"{int(context):,}" if context else ""))
     columns = ("position", "id", "change", "LLR (nats)", "standard error", "method", "context")
     told = [place for place in range(len(columns)) if any(cell[place] for cell in cells)]

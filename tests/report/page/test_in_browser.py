@@ -3,7 +3,7 @@
 import pytest
 from browser import PROGRAM, Browser
 
-from seqdiff.report.page import write
+from seqdiff.report.page import Page, Section, Table, write
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs chromium")
 
@@ -113,6 +113,31 @@ def test_tables_are_sorted_by_number_and_by_name(browser, file):
     browser.evaluate(click.format(0))
     assert browser.evaluate(rows) == "abc"
     assert browser.evaluate("document.querySelectorAll('[aria-sort]').length") == 1
+
+
+def test_names_with_numbers_are_sorted_by_these(browser, tmp_path):
+    rows = [("20:10,001", "x"), ("20:997", "1.5"), ("3:5", "−2 ± 0.1"), ("X:1", ""), ("20:9,970", "12 %")]
+    table = Table("Places", ("place", "score"), tuple(rows), sortable=True)
+    write(tmp_path / "page.html", Page("a", "b", (Section("c", (table,)),)))
+    browser.open(tmp_path / "page.html")
+    order = "[...document.querySelectorAll('tbody tr')].map((row) => row.cells[0].textContent).join(' ')"
+    browser.evaluate("document.querySelectorAll('th button')[0].click()")
+    assert browser.evaluate(order) == "3:5 20:997 20:9,970 20:10,001 X:1"
+    browser.evaluate("document.querySelectorAll('th button')[1].click()")
+    assert browser.evaluate(order) == "3:5 20:997 20:9,970 20:10,001 X:1"
+
+
+def test_what_goes_on_beyond_its_box_is_seen_to(browser, file):
+    faded = "document.querySelectorAll('main .more').length"
+    settled = "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))"
+    browser.open(file, 360)
+    browser.call("Runtime.evaluate", expression=settled, awaitPromise=True)
+    assert browser.evaluate(faded) > 0
+    browser.evaluate("document.querySelectorAll('.scroll').forEach((box) => { box.scrollLeft = 1e6; })")
+    browser.call("Runtime.evaluate", expression=settled, awaitPromise=True)
+    assert browser.evaluate(faded) == 0
+    widest = "Math.max(...[...document.querySelectorAll('caption span')].map((one) => one.offsetWidth))"
+    assert browser.evaluate(widest) <= 360
 
 
 def test_what_is_folded_is_opened_for_the_printer(browser, file):

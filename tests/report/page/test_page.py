@@ -5,10 +5,11 @@ from report.page.pages import keeps_the_contract
 
 from seqdiff.errors import DataError
 from seqdiff.report import draw
-from seqdiff.report.page import Page, Section, Table, Text, render, write
+from seqdiff.report.page import Figure, Page, Section, Table, Text, render, write
 from seqdiff.report.page.svg import inline
 from seqdiff.report.page.theme import COLOURS
 from seqdiff.report.style import Drawing
+from seqdiff.report.style import figure as house_figure
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,32 @@ def test_nothing_in_the_texts_is_taken_for_markup(text):
         Page(hostile, hostile, (Section(hostile, (Text(hostile), Table(hostile, (hostile,), ((hostile,),)))),))
     )
     assert "<script>alert" not in found
+    keeps_the_contract(found)
+
+
+def test_signs_that_no_page_can_hold_are_replaced():
+    name = "chr\x07\x001\udce9"
+    figure = Figure.of(name, name, lambda target: draw_name(target, name))
+    found = render(Page(name, name, (Section(name, (Text(name), figure)),)))
+    assert not re.search(r"[\x00-\x08\ud800-\udfff]", found)
+    assert found.count("chr\ufffd\ufffd1\ufffd") >= 8
+    keeps_the_contract(found)
+
+
+def draw_name(target, name):
+    with house_figure(target, 2, 1) as drawn:
+        drawn.subplots().set_xlabel(name.replace("\udce9", "\ufffd"))
+
+
+def test_a_long_name_leaves_room_for_what_stands_beside_it():
+    found = render(Page("a", "b", (Section("c", (Table("d", ("e", "f"), (("A" * 10_000, "1"),)),)),)))
+    assert "A" * 161 not in found
+    assert "AAAA... (10,000 letters)</th>" in found
+
+
+def test_heads_without_a_word_are_no_heads():
+    found = render(Page("a", "b", (Section("c", (Table("d", ("", "e"), (("f", "1"),)),)),)))
+    assert "<thead><tr><td></td><th" in found
     keeps_the_contract(found)
 
 
