@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 
 from seqdiff.checkpoint import RunFolder
 from seqdiff.model import SHIPPED, Model, load
+from seqdiff.model.embedding import check_strand
 from seqdiff.resources import run_folder
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self.device = device
 
     def fit(self, X: Any, y: Any = None) -> "Self":
-        """Checks that there is such a model, and nothing else."""
+        """Checks that there is such a model, and such a strand, and nothing else."""
+        check_strand(self.strand)
         self._model()
         return self
 

@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_array, validate_data
 
 import seqdiff
-from seqdiff.errors import ConfigError, DataError
+from seqdiff.errors import ConfigError, DataError, UsageError
 from seqdiff.sklearn import Embedder
 
 SEQUENCES = ["ACGTACGT", "GGGCC", "TTTTTTTTTT", "acgnt"]
@@ -100,6 +100,8 @@ def test_a_search_over_a_pipeline():
 def test_what_is_wrong_is_said():
     with pytest.raises(ConfigError, match="no run directory"):
         Embedder("nowhere").fit(SEQUENCES)
+    with pytest.raises(UsageError, match="strand='reverse': both or forward"):
+        Embedder("human-chr20", strand="reverse").fit(SEQUENCES)
     with pytest.raises(DataError, match="'E' at position 2"):
         Embedder("human-chr20").transform(["MEEP"])
     with pytest.raises(TypeError, match="one column"):

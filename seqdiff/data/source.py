@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seqdiff.errors import DataError
+from seqdiff.resources import folder
 
 log = logging.getLogger("seqdiff")
 
@@ -239,6 +240,8 @@ def _open(path: str | Path) -> BinaryIO | None:
 
 def missing(path: Path) -> str:
     """The message for a file that is not there: which one may have been meant."""
+    if path.parts[:1] == ("genomes",) and (shipped := folder("genomes").joinpath(*path.parts[1:])).is_file():
+        return f"there is no file {path} in this folder; the one that ships with seqdiff is {shipped}"
     if not os.path.isdir(path.parent):
         return f"there is no file {path}: its folder {path.parent} does not exist"
     try:

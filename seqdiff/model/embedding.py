@@ -17,6 +17,12 @@ from seqdiff.model.trained import Trained
 PER = ("mean", "residue", "window")
 
 
+def check_strand(strand: str) -> None:
+    """Raises UsageError for what is no strand."""
+    if strand not in ("both", "forward"):
+        raise UsageError(f"strand={strand!r}: both or forward")
+
+
 class Embeds(Trained):
     """The verbs that give vectors."""
 
@@ -66,8 +72,7 @@ class Embeds(Trained):
         """
         if per not in PER:
             raise UsageError(f"per={per!r}: choose one of {', '.join(PER)}")
-        if strand not in ("both", "forward"):
-            raise UsageError(f"strand={strand!r}: both or forward")
+        check_strand(strand)
         if (window is None) == (per == "window"):
             raise UsageError("per='window' needs a window" if window is None else f"window={window}: not per={per!r}")
         if window is not None and window < 1:

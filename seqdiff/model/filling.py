@@ -115,9 +115,10 @@ class Fills(Trained):
         that gives one after another, a mapping from names, or a path to FASTA. `sampler` is a name (fast, exact, best,
         confident, ...) with `steps`, `temperature`, `top_p` and `particles`, or an object that has them. `regions`:
         these are masked and filled, and nothing else. `trusted_quality`: letters of lower Phred quality are drawn
-        again, given the call. `design`: see `seqdiff.design`. `label` and `guidance`: see `told`. What is drawn depends
-        on the seed, and the name and letters of a sequence. `processes`: so many worker processes share the sequences,
-        each with the model.
+        again, given the call. `design`: see `seqdiff.design`. `label`: the class of all sequences, of a model
+        trained with classes; `guidance`: how far to lean to it, away from no class, or from the other model
+        `unconditional`; above 1 is past it. What is drawn depends on the seed, and the name and letters of a sequence.
+        `processes`: so many worker processes share the sequences, each with the model.
 
         >>> import seqdiff
         >>> model = seqdiff.load("human-chr20", "cpu")

@@ -1,6 +1,7 @@
 """Scores of sequences, variants and mutants."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -133,6 +134,8 @@ class Scores(Trained):
             raise UsageError(f"{self.recipe.name} was trained on {self.alphabet.name}: variants are of DNA")
         given = {name: value for name, value in (("orders", orders), ("draws", draws)) if value is not None}
         settings = choices.settings(VariantScorer, method, given)
+        if not isinstance(fasta, str | Path):
+            raise TypeError(f"fasta is the path of the reference's FASTA, not {type(fasta).__name__}")
         genome = Genome.open(fasta, self.alphabet)
         with frames.alleles(variants) as (source, records), choices.spread(self, processes) as many:
             screen = Screen(genome, source, check_ref)
@@ -192,6 +195,8 @@ class Scores(Trained):
         """
         given = {name: value for name, value in (("orders", orders), ("draws", draws)) if value is not None}
         settings = choices.settings(MutationScorer, method, given)
+        if isinstance(wild_type, str) and wild_type.isalpha() and not os.path.exists(wild_type):
+            raise TypeError("wild_type: a str is the path of a FASTA file; for a sequence give Bio.Seq.Seq(...)")
         if isinstance(wild_type, str | Path):
             protein = read_protein(wild_type, record=record, first=first_residue)
         elif record is not None:

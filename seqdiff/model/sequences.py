@@ -118,6 +118,8 @@ def _named(sequences: Any) -> Iterable[tuple[str | None, Any]]:
     if isinstance(sequences, str | bytes | Record) or hasattr(sequences, "letter_annotations"):
         hint = "; a file: pathlib.Path(...) or seqdiff.read(...)" if isinstance(sequences, str) else ""
         raise TypeError(f"give a list of sequences: [sequence] for a single one{hint}")
+    if isinstance(sequences, set | frozenset):
+        raise TypeError("a set has no order, which names and draws follow: give a list, as sorted(...)")
     if isinstance(sequences, Mapping):
         return ((str(name), sequence) for name, sequence in sequences.items())
     if hasattr(sequences, "columns"):

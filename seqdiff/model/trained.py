@@ -38,6 +38,13 @@ class Trained:
         self.is_guided = False
         self.batch_tokens = 16_384 if device.type == "cpu" else 262_144
 
+    def __repr__(self) -> str:
+        numbers = sum(weights.numel() for weights in self.frozen.network.parameters())
+        return (
+            f"<seqdiff.Model {self.recipe.name}: {self.alphabet.name}, context {self.context:,}, "
+            f"{numbers:,} parameters, on {self.device}>"
+        )
+
     @cached_property
     def denoise(self) -> Denoise:
         """The network as one that fills masks, which is what most verbs ask.

@@ -10,6 +10,7 @@ import pytest
 from seqdiff.data.output import bgzf_block
 from seqdiff.data.source import BGZF_END, Source, bytes_of, size_of, split_lines, text_of
 from seqdiff.errors import DataError
+from seqdiff.resources import folder
 
 TEXT = b"".join(b"line %d\n" % i for i in range(40_000))
 
@@ -107,6 +108,13 @@ def test_a_missing_file_suggests_its_neighbours(tmp_path):
     assert "hg38.fa.gz" in message
     assert "notes" not in message
     assert "folder" in refused(tmp_path / "nowhere" / "a.fa")
+
+
+def test_an_example_that_ships_is_pointed_at_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = folder("genomes") / "examples" / "gaps.fa"
+    assert refused("genomes/examples/gaps.fa").endswith(f"the one that ships with seqdiff is {shipped}")
+    assert "its folder genomes/examples does not exist" in refused("genomes/examples/nothing.fa")
 
 
 def test_a_folder_is_refused(tmp_path):

@@ -121,6 +121,7 @@ def test_only_the_regions_are_filled(model):
         (SeqRecord(Seq("ACGT")), TypeError, "for a single one"),
         (Record("a", "a", b"ACGT"), TypeError, "for a single one"),
         (7, TypeError, "give a list of sequences, not int"),
+        ({"ACGT", "GG"}, TypeError, "a set has no order"),
         ([7], TypeError, "sequence1 is of type int"),
         (["A", None], DataError, r"sequence2 is missing \(None\)"),
         (pd.Series(["A", float("nan")]), DataError, r"sequence2 is missing \(nan\)"),

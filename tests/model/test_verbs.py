@@ -220,6 +220,17 @@ def test_copies_and_threads_say_the_same(model):
     assert seqdiff.load("human-chr20", "cpu").infill(LETTERS, seed=1) == expected
 
 
+def test_what_is_of_another_type_is_said(model):
+    with pytest.raises(TypeError, match="the path of the reference's FASTA, not dict"):
+        model.variants([("a", 1, "A", "G")], {"a": "ACGT"})
+    with pytest.raises(TypeError, match="wild_type: a str is the path"):
+        model.mutations(["M1A"], "MEEP" * 300)
+
+
+def test_a_model_says_what_it_is(model):
+    assert repr(model) == "<seqdiff.Model demo: DNA, context 1,024, 415,296 parameters, on cpu>"
+
+
 def test_public_names_are_what_they_say():
     for name in seqdiff.__all__:
         assert getattr(seqdiff, name) is not None
