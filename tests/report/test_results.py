@@ -1,6 +1,7 @@
 """Pages of files of results: told by content, well formed, the same bytes again, and refusals that help."""
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -109,7 +110,10 @@ def test_numbers_of_the_page_are_those_of_the_file(pages):
     summary = pages["variants"].summary
     assert (summary["alleles"], summary["scored"]) == ("60", "50 (83.3%)")
     assert pages["filled"].summary["letters filled"] == "60"
-    assert 0.3 < float(pages["mutants"].summary["Spearman with the measurement"]) < 0.95
+    singles = "single substitutions less probable than the reference"
+    assert summary[singles].endswith("%")
+    rho, low, _, high = pages["mutants"].summary["Spearman with the measurement (95 % interval)"].split()
+    assert 0.3 < float(low.strip("(")) < float(rho) < float(high.strip(")")) < 0.99
 
 
 def test_the_flanks_and_what_was_hidden_come_from_the_fasta(tmp_path):
@@ -117,7 +121,7 @@ def test_the_flanks_and_what_was_hidden_come_from_the_fasta(tmp_path):
     (tmp_path / "in.fa").write_text(">r<0>\nACGT" + "NNNNNNNNNNACGTACGT" + "ACGTACGTAC" + "GGGG\n")
     page = page_of(table, fasta=str(tmp_path / "in.fa"))
     assert "Letters that were hidden" in [section.title for section in page.sections]
-    assert "hidden letters met" in page.summary
+    assert re.fullmatch(r"[\d.]+% \([\d.]+% to [\d.]+%\)", page.summary["hidden letters met (95 % interval)"])
     keeps_the_contract(render(page))
 
 

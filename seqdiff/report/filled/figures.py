@@ -49,7 +49,7 @@ def hidden_figure(target: Target, truth: Truth) -> None:
     """How often letters were right that the FASTA knows, against the probability they were given."""
     there = np.flatnonzero(truth.hidden)
     said, right = truth.said[there] / truth.hidden[there], truth.right[there] / truth.hidden[there]
-    low, high = _wilson(right, truth.hidden[there])
+    low, high = wilson(right, truth.hidden[there])
     with figure(target, 4.8, 4.6) as drawn:
         axes = drawn.subplots()
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect")
@@ -63,7 +63,7 @@ def hidden_figure(target: Target, truth: Truth) -> None:
         key_above(axes)
 
 
-def _wilson(share: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wilson(share: np.ndarray | float, number: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
     """95 % intervals of shares of so many (Wilson 1927, J. Am. Stat. Assoc. 22:209), around the shares."""
     z = 1.96
     middle = (share + z**2 / (2 * number)) / (1 + z**2 / number)

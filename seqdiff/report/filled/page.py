@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from seqdiff.report.filled.chosen import SHOWN_SAMPLES
-from seqdiff.report.filled.figures import confidence_figure, edges_figure, hidden_figure
+from seqdiff.report.filled.figures import confidence_figure, edges_figure, hidden_figure, wilson
 from seqdiff.report.filled.logos import logos, many
 from seqdiff.report.filled.samples import KEPT
 from seqdiff.report.filled.tally import ROWS, Tally
@@ -31,7 +31,9 @@ def filled_page(tally: Tally, name: str, made_by: list[str], provenance: dict[st
     sections = [_what(tally, made_by, provenance), _sure(tally)]
     if tally.truth is not None and tally.truth.hidden.any():
         hidden = int(tally.truth.hidden.sum())
-        summary["hidden letters met"] = f"{int(tally.truth.right.sum()) / hidden:.1%}"
+        right = int(tally.truth.right.sum())
+        low, high = map(float, wilson(right / hidden, hidden))
+        summary["hidden letters met (95 % interval)"] = f"{right / hidden:.1%} ({low:.1%} to {high:.1%})"
         sections.append(_hidden(tally))
     if tally.samples.records:
         sections.append(_samples(tally))
@@ -129,6 +131,7 @@ def _hidden(tally: Tally) -> Section:
             f"{truth.hidden[i]:,}",
             f"{truth.said[i] / truth.hidden[i]:.3f}",
             f"{truth.right[i] / truth.hidden[i]:.3f}",
+            "{:.3f} to {:.3f}".format(*map(float, wilson(truth.right[i] / truth.hidden[i], truth.hidden[i]))),
         )
         for i in np.flatnonzero(truth.hidden).tolist()
     )
@@ -146,7 +149,9 @@ def _hidden(tally: Tally) -> Section:
                 f"Reliability diagram of {hidden:,} letters: {right / hidden:.1%} right where {said / hidden:.1%} were "
                 "expected.",
                 partial(hidden_figure, truth=truth),
-                Table("Hidden letters by probability", ("probability", "letters", "mean", "right"), rows),
+                Table(
+                    "Hidden letters by probability", ("probability", "letters", "mean", "right", "95 % interval"), rows
+                ),
             ),
         ),
     )

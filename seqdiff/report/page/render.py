@@ -19,7 +19,7 @@ from seqdiff.report.page.theme import COLOURS
 from seqdiff.report.style import brief
 
 FOLDER = Path(__file__).parent
-_NUMERIC = re.compile(r"^[+\-−]?(\d|inf|nan)")
+_NUMERIC = re.compile(r"^[+\-−]?(\d[\d,.]*(e[+-]?\d+)?|inf|nan)(?!\w)")
 
 
 def write(path: str | Path | None, page: Page) -> None:

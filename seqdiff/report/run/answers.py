@@ -6,7 +6,7 @@ from typing import Any
 
 from seqdiff.report.figures import draw
 from seqdiff.report.page import Block, Figure, Section, Table, Text
-from seqdiff.report.run.run import Run, estimate, plus_minus
+from seqdiff.report.run.run import Run, estimate, percent, plus_minus
 from seqdiff.report.spectra import composition_figure
 
 Summary = Mapping[str, Any]
@@ -55,7 +55,8 @@ CAPTIONS = {
     "forecasts there were.",
     "spectra": "Left: how frequent each word is among samples of the model, over held-out sequences; training "
     "sequences show what chance does. Right: how far apart they are, by length of the words (Jensen-Shannon "
-    "divergence, bits).",
+    "divergence, bits); independent letters are exact frequencies without the noise of a sample, so that they may lie "
+    "below it.",
     "samplers": "What samplers give for their network calls.",
     "variants": "How well classes of variants are told apart, with 95 % intervals.",
     "assay": "Measured fitness over the score, and how well mutants are ranked, with 95 % intervals.",
@@ -91,7 +92,7 @@ def _recovery(run: Run, summary: Summary) -> tuple[str, str]:
     if not summary["gaps"]:
         return "No window had room for a gap.", "Nothing is drawn."
     said = [
-        f"{gap['length']:,}: {gap['model']['accuracy']['value']:.1%} (chain {gap['markov']['accuracy']['value']:.1%})"
+        f"{gap['length']:,}: {percent(gap['model']['accuracy'])} (chain {percent(gap['markov']['accuracy'])})"
         for gap in summary["gaps"]
     ]
     return "", f"Share of {summary['unit']}s named right by length of the gap: {'; '.join(said)}."
@@ -115,7 +116,11 @@ def _spectra(run: Run, summary: Summary) -> tuple[str, str]:
         f"held-out {what} by {estimate(last['samples'])} bits; as many training {what} by {estimate(last['train'])}, "
         "which is what chance and region do"
     )
-    text += f"; letters in no order by {last['independent']:.4f}." if last["k"] > 1 else "."
+    if last["k"] > 1:
+        text += (
+            f"; letters in no order, as exact frequencies without the noise of a sample, by {last['independent']:.4f}"
+        )
+    text += "."
     if "cpg" in summary:
         text += (
             f" CpG stands {estimate(summary['cpg']['samples'], 3)} times as often as C and G would have it in the "

@@ -4,7 +4,7 @@ from seqdiff.report.page import Page, Section, Text
 from seqdiff.report.run.about import about, sentence
 from seqdiff.report.run.answers import EXPECTED, TITLES, answers
 from seqdiff.report.run.provenance import provenance, recipe
-from seqdiff.report.run.run import Run, plus_minus
+from seqdiff.report.run.run import Run, estimate, percent, plus_minus
 from seqdiff.report.run.training import speed, training
 
 
@@ -44,7 +44,7 @@ def _summary(run: Run) -> dict[str, str]:
         least = "" if likelihood.get("exact") else ", at most"
         found[f"bits per held-out {unit}{least}"] = plus_minus(model["bits"], model["se"], 3)
         order = likelihood["best_markov"]
-        found[f"minus the best Markov chain, order {order}"] = plus_minus(
+        found[f"bits beyond the best Markov chain, order {order}"] = plus_minus(
             difference["bits"], difference["se"], 3, sign=True
         )
     elif run.measure == "nats_per_symbol" and (validations := run.validations()):
@@ -53,13 +53,13 @@ def _summary(run: Run) -> dict[str, str]:
     recovery = run.answers.get("recovery")
     if recovery and recovery["gaps"]:
         gap = recovery["gaps"][0]
-        found[f"{unit}s named right in gaps of {gap['length']}"] = f"{gap['model']['accuracy']['value']:.1%}"
+        found[f"{unit}s named right in gaps of {gap['length']}"] = percent(gap["model"]["accuracy"])
     if calibration := run.answers.get("calibration"):
         found["calibration error (of noise alone)"] = f"{calibration['ece']:.4f} ({calibration['ece_of_noise']:.4f})"
     if spectra := run.answers.get("spectra"):
         last = spectra["spectra"][-1]
-        value, floor = last["samples"]["value"], last["train"]["value"]
-        found[f"divergence of {last['k']}-letter words (of training sequences)"] = f"{value:.4f} ({floor:.4f})"
+        found[f"bits of divergence of words of {last['k']}: samples"] = estimate(last["samples"])
+        found["the same: training sequences"] = estimate(last["train"])
     if run.parameters is not None:
         found["parameters"] = f"{run.parameters:,}"
     return found

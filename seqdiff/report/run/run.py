@@ -76,3 +76,12 @@ def plus_minus(value: float, se: float | None, digits: int = 4, sign: bool = Fal
 def estimate(found: Mapping[str, Any], digits: int = 4) -> str:
     """A value of an evaluation, `{"value": 0.2, "se": 0.01}`, with its standard error."""
     return plus_minus(found["value"], found["se"], digits)
+
+
+def percent(found: Mapping[str, Any]) -> str:
+    """A share of an evaluation with its standard error.
+
+    >>> percent({"value": 0.4149, "se": 0.0178}), percent({"value": 0.5, "se": None})
+    ('41.5 ± 1.8 %', '50.0 %')
+    """
+    return f"{plus_minus(100 * found['value'], None if found['se'] is None else 100 * found['se'], 1)} %"

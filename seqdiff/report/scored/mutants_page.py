@@ -41,7 +41,7 @@ def mutants_page(tally: MutantsTally, scores: MutantScores, name: str, provenanc
         blocks, whole = _measured(tally, scores.measured)
         sections.insert(1, Section("Against the measurement", blocks))
         if whole:
-            summary["Spearman with the measurement"] = whole
+            summary["Spearman with the measurement (95 % interval)"] = whole
     if tally.sites.substitutions:
         sections.append(_along(tally))
         if tally.exchange.count.any():
@@ -88,7 +88,7 @@ def _measured(tally: MutantsTally, column: str) -> tuple[tuple[Block, ...], str]
             continue
         low, high = _interval(rho, int(chosen.sum()))
         rows.append((name, f"{int(chosen.sum()):,}", f"{rho:.3f}", f"{low:.3f} to {high:.3f}"))
-        whole = whole or (f"{rho:.3f}" if name == "all" else "")
+        whole = whole or (f"{rho:.3f} ({low:.3f} to {high:.3f})" if name == "all" else "")
     shown = np.linspace(0, len(score) - 1, min(POINTS, len(score))).astype(int)
     what = "LLR by residue (nats)" if per_residue else "LLR (nats)"
     how = " Scores are by residue, since some mutants are longer or shorter than others." if per_residue else ""

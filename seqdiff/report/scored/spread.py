@@ -21,7 +21,8 @@ class Spread:
         self.squares = np.zeros(classes)
         self.below = np.zeros(classes, np.int64)
         """How many are less than 0: less probable than what was."""
-        self.low, self.high = math.inf, -math.inf
+        self.low = np.full(classes, np.inf)
+        self.high = np.full(classes, -np.inf)
 
     def add(self, classes: Int64[np.ndarray, "n"], llr: Float64[np.ndarray, "n"]) -> None:
         """Finite scores, nats."""
@@ -34,7 +35,8 @@ class Spread:
         self.sums += np.bincount(classes, llr, number)
         self.squares += np.bincount(classes, llr * llr, number)
         self.below += np.bincount(classes[llr < 0], minlength=number)
-        self.low, self.high = min(self.low, float(llr.min())), max(self.high, float(llr.max()))
+        np.minimum.at(self.low, classes, llr)
+        np.maximum.at(self.high, classes, llr)
 
     def number(self, one: int) -> int:
         """Scores of a class."""
@@ -51,9 +53,10 @@ class Spread:
         return math.sqrt(max(0.0, (float(self.squares[one]) - float(self.sums[one]) ** 2 / number) / (number - 1)))
 
     def quantile(self, one: int, share: float) -> float:
-        """The middle of the bin in which a quantile lies, so within `WIDTH` / 2 of it."""
+        """The middle of the bin in which a quantile lies, so within `WIDTH` / 2 of it, and never beyond all scores."""
         reached = np.searchsorted(np.cumsum(self.counts[one]), max(1, math.ceil(share * self.number(one))))
-        return (int(reached) + 0.5) * WIDTH - REACH
+        middle = (int(reached) + 0.5) * WIDTH - REACH
+        return min(max(middle, float(self.low[one])), float(self.high[one]))
 
     def histogram(self, most: int = 60) -> tuple[Float64[np.ndarray, "b+1"], Int64[np.ndarray, "c b"], int]:
         """Edges of at most so many bars, the counts of each class, and how many scores lie beyond the edges.

@@ -22,13 +22,16 @@ def variants_page(tally: VariantsTally, name: str, by: str, provenance: dict[str
     if not scored:
         blocks = (Text("No allele has a score."), *reasons_table(tally.reasons, "alleles"), Facts(provenance))
         return Page(f"Scored variants: {name}", "A file without a score.", (Section("What was scored", blocks),))
-    below = int(tally.spread.below.sum())
+    singles = [CLASSES.index(name) for name in GROUPS["single substitutions"][0]]
+    number_of_singles = int(tally.spread.counts[singles].sum())
     summary = {
         "alleles": f"{tally.alleles:,}",
         "scored": f"{scored:,} ({scored / tally.alleles:.1%})",
-        "less probable than the reference": f"{below / scored:.1%}",
-        "mean LLR": f"{tally.spread.sums.sum() / scored:.3f} nats",
     }
+    if number_of_singles:  # alone: every base that an allele adds costs by itself
+        below, total = int(tally.spread.below[singles].sum()), float(tally.spread.sums[singles].sum())
+        summary["single substitutions less probable than the reference"] = f"{below / number_of_singles:.1%}"
+        summary["mean LLR of single substitutions"] = f"{number(total / number_of_singles)} nats"
     sections = [_what(tally, by, provenance), _spread(tally)]
     if along := _along(tally):
         sections.append(Section("Along the genome", along))

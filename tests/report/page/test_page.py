@@ -92,6 +92,13 @@ def test_columns_of_numbers_stand_right(text):
     assert '<td class="number">−3</td>' in text
 
 
+def test_checksums_are_no_numbers():
+    rows = (("a", "71d1eb", "1.5 ± 0.1", "−3e-05"), ("b", "8b4c74", "12,000", "inf"))
+    found = render(Page("a", "b", (Section("c", (Table("d", ("", "sum", "value", "other"), rows),)),)))
+    assert '<th scope="col">sum</th>' in found
+    assert '<th scope="col" class="number">value</th><th scope="col" class="number">other</th>' in found
+
+
 def test_it_is_written_whole_or_not_at_all(page, text, tmp_path):
     write(tmp_path / "page.html", page)
     assert (tmp_path / "page.html").read_text() == text

@@ -76,6 +76,8 @@ def test_the_sentences_say_what_the_numbers_do(whole, text):
     for bits, verdict in ((0.0051, "worse than"), (0.001, "no different from")):
         says, _ = SAYS["likelihood"](whole, likelihood | {"difference": {"bits": bits, "se": 0.0021}})
         assert f"the model is {verdict} it" in says
+    summary = run_page(whole).summary
+    assert all("±" in value for name, value in summary.items() if "noise" not in name and name != "parameters")
     says, _ = SAYS["likelihood"](whole, likelihood | {"exact": True})
     assert "costs the model exactly 1.8691" in says
 

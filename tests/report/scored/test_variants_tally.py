@@ -58,6 +58,13 @@ def test_means_deviations_and_quantiles():
     assert counts.shape[1] == len(edges) - 1 <= 60
 
 
+def test_quantiles_of_few_scores_lie_among_them():
+    spread = Spread(2)
+    spread.add(np.array([0, 1, 1]), np.array([0.0, -0.9111, 0.4791]))
+    assert [spread.quantile(0, share) for share in (0.05, 0.5, 0.95)] == [0, 0, 0]
+    assert [spread.quantile(1, share) for share in (0.05, 0.95)] == [-0.9111, pytest.approx(0.475)]
+
+
 def test_outliers_do_not_make_the_bars_wide():
     spread = Spread(1)
     llr = np.append(np.random.default_rng(0).normal(0, 1, 2000), [-90.0, 150.0])
