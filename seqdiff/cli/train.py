@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from seqdiff.cli import options
 from seqdiff.errors import UsageError
 from seqdiff.train import rank
+from seqdiff.train.launch import SIGNALS
 
 
 def command(
@@ -59,6 +61,10 @@ def command(
     Example: seqdiff train hg38 --set data.fasta=hg38.fa --out runs/hg38
     """
     me = rank.find()
+    for number in SIGNALS if me.rank else ():  # what the first process says of being stopped is enough
+        signal.signal(number, _leave)
+    if me.launcher:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     if me.world > 1:  # that another process is gone is said in words, and not by torch in twenty lines
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     options.start(threads=threads, quiet=quiet, verbose=verbose)
@@ -92,10 +98,6 @@ def command(
         stopped = loop.train(resolved, folder, resume=resume, device=device, quiet=quiet)
     except ToldElsewhere as error:
         raise typer.Exit(error.exit_code) from error
-    except BaseException as error:
-        if me.rank and not isinstance(error, Exception):  # interrupted, which the first process says
-            raise typer.Exit(1) from error
-        raise
     if stopped.signal:
         if not me.rank:
             loop.logger.warning(
@@ -107,9 +109,15 @@ def command(
     loop.logger.info("the model is in %s", folder)
 
 
+def _leave(number: int, frame: object) -> None:
+    """End without a word, as a signal does."""
+    raise SystemExit(128 + number)
+
+
 def _together(given: list[str], folder: Path, processes: int, device: str, threads: int | None) -> int:
     """Train on several processes of this machine, each with its share of the threads; the exit code of the training."""
     from seqdiff import devices
+    from seqdiff.checkpoint import RunFolder
     from seqdiff.train.launch import launch
 
     if devices.find(device).type == "cuda":
@@ -121,8 +129,14 @@ def _together(given: list[str], folder: Path, processes: int, device: str, threa
             raise UsageError(f"--processes {processes}: there are {here} GPUs here, and each process takes one")
     cores = threads or len(os.sched_getaffinity(0))
     given += ["--threads", str(max(1, cores // processes))]
-    resume = f"seqdiff train {folder / 'recipe.yaml'} --resume --out {folder} --processes {processes}"
-    return launch(["train", *given], processes, killed=f"go on from the last save with: {resume}")
+
+    def killed() -> str:
+        if not RunFolder(folder).saves:
+            return "nothing had been saved yet: start it again"
+        resume = f"seqdiff train {folder / 'recipe.yaml'} --resume --out {folder} --processes {processes}"
+        return f"go on from the last save with: {resume}"
+
+    return launch(["train", *given], processes, killed=killed)
 
 
 def _start(run: Path | None) -> list[str]:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from seqdiff.errors import TrainingError
 from seqdiff.train.rank import Rank
@@ -20,12 +20,15 @@ GRACE = 20.0
 """Seconds in which the others notice that one of them has gone, and leave by themselves; after a third more they are
 killed."""
 POLL = 0.1
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""That mean: stop."""
 
 
-def launch(arguments: Sequence[str], processes: int, *, killed: str) -> int:
+def launch(arguments: Sequence[str], processes: int, *, killed: Callable[[], str]) -> int:
     """Run `python -m seqdiff ARGUMENTS` as so many processes; returns the exit code of the training.
 
-    A process that fails says why itself; TrainingError for one that was killed, with what to do about it as `killed`.
+    A process that fails says why itself; TrainingError for one that was killed, with what to do about it, which
+    `killed` says then. Each begins with SIGNALS blocked, and lets them in when it knows what to do about them.
     Ctrl-C, SIGTERM and SIGHUP are passed on, once, and the processes save and stop; a second one ends them at once.
     """
     with socket.socket() as free:
@@ -34,14 +37,18 @@ def launch(arguments: Sequence[str], processes: int, *, killed: str) -> int:
     command = [sys.executable, "-m", "seqdiff", *arguments]
     children: list[subprocess.Popen[bytes]] = []
     try:
-        for rank in range(processes):
-            me = Rank(rank, processes, rank, "127.0.0.1", port, os.getpid())
-            # In a session of its own a process does not hear the terminal, which tells everybody.
-            children.append(
-                subprocess.Popen(
-                    command, env=os.environ | me.environment, stdin=subprocess.DEVNULL, start_new_session=True
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            for rank in range(processes):
+                me = Rank(rank, processes, rank, "127.0.0.1", port, os.getpid())
+                # In a session of its own a process does not hear the terminal, which tells everybody.
+                children.append(
+                    subprocess.Popen(
+                        command, env=os.environ | me.environment, stdin=subprocess.DEVNULL, start_new_session=True
+                    )
                 )
-            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return _watch(children, killed)
     finally:
         _signal(children, signal.SIGKILL)
@@ -49,7 +56,7 @@ def launch(arguments: Sequence[str], processes: int, *, killed: str) -> int:
             child.wait()
 
 
-def _watch(children: list[subprocess.Popen[bytes]], killed: str) -> int:
+def _watch(children: list[subprocess.Popen[bytes]], killed: Callable[[], str]) -> int:
     """Wait for the end of all, which is the end of one; returns its exit code."""
     first: tuple[int, int] | None = None
     """The process that failed first, and its code."""
@@ -83,7 +90,7 @@ def _watch(children: list[subprocess.Popen[bytes]], killed: str) -> int:
         rank, why = stuck[0], "did not answer any more"
     else:
         return code
-    raise TrainingError(f"process {rank + 1} of {len(children)} {why}, and the others were ended with it; {killed}")
+    raise TrainingError(f"process {rank + 1} of {len(children)} {why}, and the others were ended with it; {killed()}")
 
 
 def _signal(children: list[subprocess.Popen[bytes]], number: signal.Signals) -> None:

@@ -8,8 +8,10 @@ import time
 
 import pytest
 from stories import tiny_recipe, write_genome
+from typer.testing import CliRunner
 
 from seqdiff.checkpoint import RunFolder
+from seqdiff.cli import app
 from seqdiff.errors import TrainingError
 from seqdiff.train import launch
 from seqdiff.train.launch import launch as start
@@ -31,7 +33,7 @@ def stand_in(tmp_path, monkeypatch):
 def test_each_process_is_told_who_it_is_and_what_to_do(tmp_path, stand_in):
     names = "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $SEQDIFF_LAUNCHER"
     stand_in(f'echo "$@" {names} > {tmp_path}/$RANK\n')
-    assert start(["train", "demo"], 3, killed="") == 0
+    assert start(["train", "demo"], 3, killed=str) == 0
     for rank in range(3):
         said = (tmp_path / str(rank)).read_text().split()
         assert said == f"-m seqdiff train demo {rank} {rank} 3 127.0.0.1 {os.getpid()}".split()
@@ -39,13 +41,35 @@ def test_each_process_is_told_who_it_is_and_what_to_do(tmp_path, stand_in):
 
 def test_the_code_of_the_first_that_fails_is_that_of_all(stand_in):
     stand_in("[ $RANK = 1 ] && exit 2\nsleep 1\nexit 1\n")
-    assert start([], 2, killed="") == 2
+    assert start([], 2, killed=str) == 2
 
 
 def test_a_process_that_is_killed_is_named(stand_in):
     stand_in("[ $RANK = 1 ] && kill -9 $$\nsleep 0.5\nexit 1\n")
     with pytest.raises(TrainingError, match=r"process 2 of 3 was ended by SIGKILL \(out of memory\?\).*; go on with X"):
-        start([], 3, killed="go on with X")
+        start([], 3, killed=lambda: "go on with X")
+
+
+def test_killed_before_the_first_save_it_is_not_told_to_go_on_from_one(tmp_path, stand_in):
+    stand_in("kill -9 $$\n")
+    result = CliRunner().invoke(app, ["train", "demo", "--out", str(tmp_path / "run"), "--processes", "2"])
+    assert result.exit_code == 1
+    assert "the others were ended with it; nothing had been saved yet: start it again\n" in result.stderr
+
+
+def test_stopped_while_its_processes_begin_it_says_so_once(tmp_path):
+    command = [sys.executable, "-m", "seqdiff", "train", "demo", "--out", str(tmp_path / "run"), "--processes", "2"]
+    environment = {name: value for name, value in os.environ.items() if name != "WORLD_SIZE"}
+    child = subprocess.Popen([*command, "--device", "cpu"], stderr=subprocess.PIPE, text=True, env=environment)
+    while len(of_this(tmp_path / "run")) < 3:
+        assert child.poll() is None, child.communicate()[1]
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    said = child.communicate(timeout=120)[1]
+    assert said == "seqdiff: error: interrupted; nothing was left half-written\n"
+    assert child.returncode == 130
+    assert not of_this(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_those_who_stay_are_ended(stand_in, monkeypatch):
@@ -53,7 +77,7 @@ def test_those_who_stay_are_ended(stand_in, monkeypatch):
     stand_in("[ $RANK = 1 ] && exit 1\ntrap '' TERM\nexec sleep 60\n")
     began = time.monotonic()
     with pytest.raises(TrainingError, match="process 1 of 2 did not answer any more"):
-        start([], 2, killed="")
+        start([], 2, killed=str)
     assert time.monotonic() - began < 30
 
 
@@ -72,7 +96,7 @@ def test_told_to_stop_all_are_told_once(tmp_path, stand_in, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", interrupted)
-    assert start([], 2, killed="") == 130
+    assert start([], 2, killed=str) == 130
     assert [path.read_text() for path in sorted(tmp_path.glob("told.*"))] == ["told\n", "told\n"]
 
 
