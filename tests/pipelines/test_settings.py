@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from seqdiff.cli import mutations, variants
+from seqdiff.model import choices
+
 ROOT = Path(__file__).parents[2]
 PIPELINES = ROOT / "pipelines"
 WORKFLOWS = sorted(path.stem for path in (PIPELINES / "schemas").glob("*.yaml"))
@@ -30,7 +33,7 @@ def test_everything_that_is_wrong_is_said_at_once(project):
     assert "shrads: no such setting of the workflow variants; did you mean 'shards'?" in said
     assert "model: human-chr21: no such run directory" in said
     assert "no model that ships (human-chr20, protein-demo)" in said
-    assert "method: 3 is not of type 'string'; it is how alleles are scored, as --method" in said
+    assert "method: 3 is not one of ['auto', 'marginal', 'chain', 'elbo']; it is how alleles are scored, as" in said
     assert "check_ref: 'perhaps' is not one of ['error', 'warn', 'exclude']" in said
     assert "threads: 0 is less than the minimum of 1" in said
     assert "gpus" not in said  # as if it were not there
@@ -64,10 +67,35 @@ def test_every_setting_says_what_it_is_and_every_config_names_its_workflow(workf
     words = {word for setting in schema["properties"].values() for word in setting}
     assert words <= {
         "description", "type", "default", "format", "const", "enum", "items", "minimum", "exclusiveMinimum",
-        "minLength", "minItems", "uniqueItems",
+        "minLength", "minItems", "uniqueItems", "pattern", "maximum",
     }  # fmt: skip
     assert schema["properties"]["workflow"]["const"] == workflow
     assert yaml.safe_load((PIPELINES / "configs" / f"{workflow}.yaml").read_text())["workflow"] == workflow
+
+
+def test_a_value_that_the_command_would_refuse_is_said_before_any_job_starts(project):
+    (project.path / "a.fa").write_text(">a\nACNT\n")
+    said = refused(
+        project, workflow="infill", fasta="a.fa", sampler="ancestrall", top_p=7, device="gpu0", shards=200_000
+    )
+    assert "sampler: 'ancestrall' is not one of ['fast'," in said
+    assert "top_p: 7 is greater than the maximum of 1" in said
+    assert "device: 'gpu0' does not match" in said
+    assert "shards: 200000 is greater than the maximum of 10000" in said
+
+
+@pytest.mark.parametrize(
+    ("workflow", "setting", "values"),
+    [
+        ("infill", "sampler", tuple(choices.presets())),
+        ("variants", "method", variants.METHODS),
+        ("variants", "check_ref", variants.CHECKS),
+        ("proteins", "method", mutations.METHODS),
+    ],
+)
+def test_a_schema_knows_the_values_that_the_command_knows(workflow, setting, values):
+    schema = yaml.safe_load((PIPELINES / "schemas" / f"{workflow}.yaml").read_text())
+    assert sorted(schema["properties"][setting]["enum"]) == sorted(values)
 
 
 def make(*words: str) -> subprocess.CompletedProcess:
