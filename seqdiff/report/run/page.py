@@ -1,5 +1,6 @@
 """A `Run` -> the page of it."""
 
+from seqdiff.errors import DataError
 from seqdiff.report.page import Page, Section, Text
 from seqdiff.report.run.about import about, sentence
 from seqdiff.report.run.answers import EXPECTED, TITLES, answers
@@ -9,7 +10,20 @@ from seqdiff.report.run.training import speed, training
 
 
 def run_page(run: Run) -> Page:
-    """What was trained on what; how it went; what it came to; how fast; all of the recipe; where it comes from."""
+    """What was trained on what; how it went; what it came to; how fast; all of the recipe; where it comes from.
+
+    Raises DataError for an answer that lacks a number, as one of another version may.
+    """
+    try:
+        return _page(run)
+    except KeyError as error:
+        raise DataError(
+            f"an answer that is kept of {run.name} lacks {error}: it is of another version of seqdiff, or was edited; "
+            "ask anew with `seqdiff evaluate`, or remove the file"
+        ) from error
+
+
+def _page(run: Run) -> Page:
     sections = [about(run), training(run), *answers(run)]
     if run.pictures:
         sections.append(Section("Images", tuple(run.pictures)))

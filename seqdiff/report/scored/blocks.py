@@ -68,7 +68,8 @@ def classes_table(spread: Spread, seen: Sequence[int], names: Sequence[str], wha
         "class", what, "share", "scored", "LLR < 0", "mean LLR", "SD", "5 %", "median", "95 %",
     )  # fmt: skip
     caption = (
-        f"By class: LLR in nats, with its standard deviation, and 5th, 50th and 95th percentiles to {WIDTH / 2:g} nats"
+        "By class: LLR in nats, with its standard deviation, and 5th, 50th and 95th percentiles, interpolated in bins "
+        f"of {WIDTH:g} nats"
     )
     return Table(caption, columns, tuple(rows))
 

@@ -53,9 +53,11 @@ class Spread:
         return math.sqrt(max(0.0, (float(self.squares[one]) - float(self.sums[one]) ** 2 / number) / (number - 1)))
 
     def quantile(self, one: int, share: float) -> float:
-        """The middle of the bin in which a quantile lies, so within `WIDTH` / 2 of it, and never beyond all scores."""
-        reached = np.searchsorted(np.cumsum(self.counts[one]), max(1, math.ceil(share * self.number(one))))
-        middle = (int(reached) + 0.5) * WIDTH - REACH
+        """A quantile, interpolated in its bin of `WIDTH`, and never beyond all scores."""
+        rank, reached = max(1, math.ceil(share * self.number(one))), np.cumsum(self.counts[one])
+        place = int(np.searchsorted(reached, rank))
+        inside = int(self.counts[one, place])
+        middle = (place + (rank - (int(reached[place]) - inside) - 0.5) / inside) * WIDTH - REACH
         return min(max(middle, float(self.low[one])), float(self.high[one]))
 
     def histogram(self, most: int = 60) -> tuple[Float64[np.ndarray, "b+1"], Int64[np.ndarray, "c b"], int]:

@@ -9,6 +9,7 @@ from report.page.pages import keeps_the_contract
 from seqdiff import recipe
 from seqdiff.checkpoint import Provenance
 from seqdiff.diffusion.processes import Autoregressive
+from seqdiff.errors import DataError
 from seqdiff.report.page import Picture, Table, render
 from seqdiff.report.run import Run, run_page
 from seqdiff.report.run.answers import SAYS
@@ -80,6 +81,12 @@ def test_the_sentences_say_what_the_numbers_do(whole, text):
     assert all("±" in value for name, value in summary.items() if "noise" not in name and name != "parameters")
     says, _ = SAYS["likelihood"](whole, likelihood | {"exact": True})
     assert "costs the model exactly 1.8691" in says
+
+
+def test_an_answer_that_lacks_a_number_is_said(whole):
+    likelihood = {key: value for key, value in whole.answers["likelihood"].items() if key != "model"}
+    with pytest.raises(DataError, match="lacks 'model': it is of another version"):
+        run_page(replace(whole, answers=whole.answers | {"likelihood": likelihood}))
 
 
 def test_markov_chains_stand_beside_the_curve(whole, text):

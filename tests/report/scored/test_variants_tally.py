@@ -53,6 +53,10 @@ def test_means_deviations_and_quantiles():
     assert (spread.number(1), spread.below[1]) == (len(of), (of < 0).sum())
     assert (spread.mean(1), spread.deviation(1)) == pytest.approx((of.mean(), of.std(ddof=1)))
     assert spread.quantile(1, 0.5) == pytest.approx(np.median(of), abs=0.05)
+    many = Spread(1)
+    dense = np.linspace(-0.999, -0.951, 4801)
+    many.add(np.zeros(4801, int), dense)  # one bin holds them all
+    assert many.quantile(0, 0.05) == pytest.approx(np.quantile(dense, 0.05), abs=0.002)
     edges, counts, beyond = spread.histogram()
     assert counts.sum() + beyond == 5000
     assert counts.shape[1] == len(edges) - 1 <= 60
