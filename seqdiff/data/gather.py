@@ -73,20 +73,19 @@ def join_sequences(paths: Sequence[str], output: Path | None, progress: Progress
 def join_tables(paths: Sequence[str], output: Path | None, progress: Progress | None = None) -> None:
     """Tables, byte for byte, the header once: lines that begin with #, and the line of columns after them.
 
-    Raises DataError where headers differ, and as `Source` and `Output` do.
+    Raises DataError where headers differ, before there is any output, and as `Source` and `Output` do.
     """
+    header = b""
+    for path, source in zip(paths, _opened(paths, None), strict=True):
+        found, _ = _split(source.blocks())
+        header = header or found
+        if found.splitlines() != header.splitlines():
+            raise DataError(_other_header(paths[0], header, path, found))
 
     def bodies() -> Iterator[Iterator[bytes]]:
-        header = b""
         for path, source in zip(paths, _opened(paths, progress), strict=True):
             found, blocks = _split(source.blocks())
-            if path == paths[0]:
-                header = found
-                yield chain([header], blocks)
-                continue
-            if found.splitlines() != header.splitlines():
-                raise DataError(_other_header(paths[0], header, path, found))
-            yield blocks
+            yield chain([found], blocks) if path == paths[0] else blocks
 
     _join(bodies(), output)
 

@@ -103,13 +103,16 @@ def shards_in(folder: Path) -> list[Path]:
 
 
 def require_order(paths: Sequence[str]) -> None:
-    """Looks at files that are all named as shards of one division: they must be all of it, in order.
+    """Looks at files that are all named as shards of one kind: they must be all of one division, in order.
 
-    Raises UsageError for another order (a shell sorts 10 before 2), DataError for a shard that is missing.
+    Raises UsageError for another order (a shell sorts 10 before 2) and for shards of several divisions, DataError for a
+    shard that is missing.
     """
     shards = [shard for path in paths if (shard := Shard.of(path))]
-    if len(shards) < len(paths) or len({(shard.count, shard.ending) for shard in shards}) > 1:
+    if len(shards) < len(paths) or len({shard.ending for shard in shards}) > 1:
         return
+    if other := [shard for shard in shards if shard.count != shards[0].count]:
+        raise UsageError(f"{shards[0]} and {other[0]} are of two divisions: give the shards of one, or their folder")
     for one, after in pairwise(shards):
         if after.number <= one.number:
             raise UsageError(

@@ -75,6 +75,12 @@ def test_tables_have_their_header_once(tmp_path):
     assert not (tmp_path / "other.tsv").exists()
 
 
+def test_nothing_of_tables_that_differ_goes_to_standard_output(tmp_path, capfdbinary):
+    with pytest.raises(DataError, match="has another header"):
+        join_tables(files(tmp_path, b"name\tnats\na\t1\n", b"name\tbits\nb\t1\n"), None)
+    assert capfdbinary.readouterr().out == b""
+
+
 def test_a_file_that_is_cut_short_leaves_no_output(tmp_path):
     whole = gzip.compress(b">a\n" + b"ACGT" * 100_000)
     for join in (join_sequences, join_tables):

@@ -84,3 +84,5 @@ def test_files_that_are_named_as_shards_must_be_in_order_and_all_there():
         require_order([f"{number}-of-10.fa" for number in (1, 10, 2, 3, 4, 5, 6, 7, 8, 9)])
     with pytest.raises(DataError, match=r"what is given lacks 2-of-3\.fa"):
         require_order(["1-of-3.fa", "3-of-3.fa"])
+    with pytest.raises(UsageError, match=r"1-of-2\.fa and 3-of-5\.fa are of two divisions"):
+        require_order(["a/1-of-2.fa", "b/3-of-5.fa"])
