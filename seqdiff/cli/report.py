@@ -69,6 +69,8 @@ def command(
     Example: seqdiff report runs/demo -o report.html
     """
     options.start(threads=threads, quiet=quiet, verbose=verbose)
+    if what is None and output is None:
+        raise UsageError("give a run directory, filled gaps or scored variants; or -o PAGE.html, of the shipped model")
     from seqdiff import resources
     from seqdiff.report.page import write
 

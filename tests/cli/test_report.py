@@ -188,6 +188,12 @@ def test_options_that_would_change_nothing_are_refused(trained, words, says):
     assert says in fails(trained, *words)
 
 
+def test_nothing_is_asked_for_minutes_where_nothing_is_named():
+    result = CliRunner().invoke(app, ["report"])
+    assert result.exit_code == 2
+    assert "give a run directory, filled gaps or scored variants" in result.output
+
+
 def test_folders_that_are_no_runs_and_files_that_are_nothing(tmp_path):
     assert "no run directory" in fails(tmp_path)
     (tmp_path / "x.txt").write_text("hello\n")
