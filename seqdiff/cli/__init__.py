@@ -51,7 +51,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **settings: Any) -> None:
         signal.signal(signal.SIGTERM, _terminated)
-        signal.signal(signal.SIGHUP, _terminated)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup has asked for
+            signal.signal(signal.SIGHUP, _terminated)
         try:
             command(*args, **settings)
             sys.stdout.flush()

@@ -62,7 +62,8 @@ def command(
     """
     me = rank.find()
     for number in SIGNALS if me.rank else ():  # what the first process says of being stopped is enough
-        signal.signal(number, _leave)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _leave)
     if me.launcher:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     if me.world > 1:  # that another process is gone is said in words, and not by torch in twenty lines

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish: the run ends after its step, saved."""
+"""Ctrl-C, SIGTERM and SIGHUP as a wish: the run ends after its step, saved."""
 
 import signal
 import time
@@ -18,7 +18,10 @@ class Received:
 
 @contextmanager
 def stop_wishes() -> Iterator[Received]:
-    """Turn the first Ctrl-C or SIGTERM into a wish to stop; a later one acts at once, as it did before."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a wish to stop; a later one acts at once, as it did before.
+
+    A SIGHUP that is ignored stays so: nohup has asked for it.
+    """
     received = Received()
     before = {}
     first = 0.0
@@ -31,7 +34,8 @@ def stop_wishes() -> Iterator[Received]:
             signal.signal(number, before[number])
             signal.raise_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    heard = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
+    for number in (signal.SIGINT, signal.SIGTERM, *heard):
         before[number] = signal.getsignal(number) or signal.SIG_DFL
     try:
         for number in before:
