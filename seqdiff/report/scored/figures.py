@@ -33,6 +33,8 @@ COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, GREY)
 """Of classes, in their order."""
 LIGHT = "#fcfcfc"
 """Marks on dark cells, by day and by night."""
+FEW = 500
+"""Scores: of no more, points are large."""
 NATS = "LLR (nats): less probable < 0 < more probable"
 
 
@@ -70,7 +72,7 @@ def along_figure(target: Target, along: Along, names: Sequence[str]) -> None:
             for number in seen:
                 x = [starts[name] + places[classes == number] for name, places, _, classes in along.points]
                 y = [llr[classes == number] for _, _, llr, classes in along.points]
-                axes.scatter(np.concatenate(x), np.concatenate(y), s=9, color=COLOURS[number], linewidths=0,
+                axes.scatter(np.concatenate(x), np.concatenate(y), s=9 if along.scores > FEW else 24, color=COLOURS[number], linewidths=0,
                              alpha=0.75, label=names[number])  # fmt: skip
             key_above(axes, columns=4)
         else:
