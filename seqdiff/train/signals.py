@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 TWICE = 2.0
 """Seconds within which a signal comes twice that was meant once: from the terminal, and from torchrun, which hears it
@@ -23,7 +24,7 @@ def stop_wishes() -> Iterator[Received]:
     A SIGHUP that is ignored stays so: nohup has asked for it.
     """
     received = Received()
-    before = {}
+    before: dict[int, Any] = {}
     first = 0.0
 
     def wish(number: int, frame: object) -> None:
