@@ -72,8 +72,8 @@ def along_figure(target: Target, along: Along, names: Sequence[str]) -> None:
             for number in seen:
                 x = [starts[name] + places[classes == number] for name, places, _, classes in along.points]
                 y = [llr[classes == number] for _, _, llr, classes in along.points]
-                axes.scatter(np.concatenate(x), np.concatenate(y), s=9 if along.scores > FEW else 24, color=COLOURS[number], linewidths=0,
-                             alpha=0.75, label=names[number])  # fmt: skip
+                axes.scatter(np.concatenate(x), np.concatenate(y), color=COLOURS[number], linewidths=0,
+                             s=9 if along.scores > FEW else 24, alpha=0.75, label=names[number])  # fmt: skip
             key_above(axes, columns=4)
         else:
             for place, (name, (middle, low, mean, high)) in enumerate(along.bins().items()):
