@@ -85,9 +85,11 @@ compare: setup ## train the systems of the field on human DNA and put them in on
 pipeline: $(VENV)/.pipelines ## run a workflow: NAME=variants CONFIG=my.yaml [PROFILE=slurm] [CORES=4] [DRY=1] [ARGS=--unlock]
 	@test -n "$(NAME)" || { echo "which one? make pipeline NAME=..., of $(basename $(notdir $(wildcard pipelines/schemas/*.yaml)))"; exit 2; }
 	@test -f "$(CONFIG)" || { echo "$(CONFIG): no such file: give the config as CONFIG=FILE (examples: pipelines/configs)"; exit 2; }
+	@test -d "pipelines/profiles/$(PROFILE)" || { echo "PROFILE=$(PROFILE): no such profile; there are $(notdir $(wildcard pipelines/profiles/*))"; exit 2; }
 	$(SNAKEMAKE) --configfile "$(CONFIG)" --config workflow=$(NAME) $(ARGS)
 
 hg38: $(VENV)/.pipelines ## train on the human genome, on GPUs: [GENOME=hg38.fa.gz, a copy of yours] [GPUS=8] [PROFILE=slurm] [DRY=1]
+	@test -d "pipelines/profiles/$(PROFILE)" || { echo "PROFILE=$(PROFILE): no such profile; there are $(notdir $(wildcard pipelines/profiles/*))"; exit 2; }
 	@test -n "$(DRY)" -o "$(PROFILE)" != default || $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || \
 	  { echo "make hg38 needs GPUs, and this machine has none: use PROFILE=slurm, or see what it would do with DRY=1"; exit 1; }
 	$(SNAKEMAKE) --configfile pipelines/configs/hg38.yaml $(if $(GENOME)$(GPUS),--config $(if $(GENOME),"fasta=$(GENOME)") $(if $(GPUS),gpus=$(GPUS))) $(ARGS)
