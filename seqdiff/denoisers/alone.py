@@ -192,6 +192,17 @@ def matmul(x: Tensor, other: Tensor) -> Tensor:
     return linear(x, other.t()) if other.ndim == 2 and x.ndim > 1 else torch.matmul(x, other)
 
 
+def attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **settings: Any) -> Tensor:
+    """Attention of sixteen places at least: few that look back at many (a `Reader`) are products of other kernels."""
+    places = query.shape[-2]
+    if places >= SIDE or places == key.shape[-2]:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, **settings)
+    query = F.pad(query, (0, 0, 0, SIDE - places))
+    if attn_mask is not None and attn_mask.shape[-2] > 1:
+        attn_mask = F.pad(attn_mask, (0, 0, 0, SIDE - places), value=True)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, **settings)[..., :places, :]
+
+
 def _by_one_thread(transform: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A Fourier transform, whose algorithm is chosen by the number of threads too."""
 
@@ -214,6 +225,7 @@ _RULES: dict[Any, Callable[..., Tensor]] = {
     torch._C._nn.silu: _activation(torch.ops.aten.silu.out),
     torch.sigmoid: _activation(torch.ops.aten.sigmoid.out),
     F.softplus: _activation(torch.ops.aten.softplus.out),
+    F.scaled_dot_product_attention: attention,
     torch.Tensor.matmul: matmul,
     torch.Tensor.__matmul__: matmul,
     torch.fft.rfft: _by_one_thread(torch.fft.rfft),

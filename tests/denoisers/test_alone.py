@@ -129,3 +129,33 @@ def test_other_calls_are_torchs_own():
         assert torch.equal(F.conv2d(x, weight, stride=2), expected)
         assert F.linear(torch.empty(0, 3), torch.ones(5, 3)).shape == (0, 5)
         assert F.silu(torch.empty(0)).shape == (0,)
+
+
+READERS = {
+    "convolution": Convolution(width=24, hidden=20, depth=3, kernel=3, causal=True),
+    "transformer": Transformer(width=24, depth=2, heads=2, hidden=36, causal=True),
+    "hyena": Hyena(width=24, depth=2, hidden=36, filter_width=8, length=200, causal=True),
+    "mamba": Mamba(width=20, depth=2, states=4, causal=True),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_reads_from_the_left_has_the_same_bits_in_any_company(name, threads):
+    """Rows, threads; letters that are known are read together, as a gap is filled letter by letter."""
+    network = READERS[name].build(4, 100)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(3)
+        for weight in network.parameters():
+            weight.normal_(0, 0.3)
+    frozen = Frozen(network, CPU, Masked())
+    row = torch.randint(0, 4, (30,), generator=torch.Generator().manual_seed(5))
+    found = []
+    for count in (1, 2):
+        threads(count)
+        for rows in (1, 5, 16):
+            tokens = torch.randint(0, 4, (rows, 30), generator=torch.Generator().manual_seed(rows))
+            tokens[0] = row
+            reader = frozen.reader(rows)
+            said = [reader.read(tokens[:, :20])[0], *(reader.read(tokens[:, at : at + 1])[0] for at in range(20, 30))]
+            found.append(torch.cat(said))
+    assert all(torch.equal(found[0], other) for other in found[1:])
