@@ -227,7 +227,8 @@ def _run(
                         save()
                         saved = step
                 if stop and not last:
-                    if group.agree(group.writes and not folder.weights_file.is_file()):
+                    # Without a validation yet the model is that of the last step, also where an earlier stop left one.
+                    if math.isinf(best) or group.agree(group.writes and not folder.weights_file.is_file()):
                         ship(None, None)
                     return Stopped(saved, stop, _finite(best))
     finally:

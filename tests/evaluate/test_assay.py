@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,6 +177,8 @@ def test_variants_with_mutations_is_asked_on_the_command_line(files, monkeypatch
     folder, _ = files
     monkeypatch.setattr(models, "load", lambda run, device: protein_model(NETWORK))
     monkeypatch.chdir(folder)
+    Path("run").mkdir()
+    Path("run/model.safetensors").write_bytes(b"what names the weights")
     words = ("variants", "--mutations", "assay.csv", "--fasta", "wt.fa", "--method", "masked-marginal-single")
     result = run("run", *words, "--set", "assay.resamples=100", "-o", "e.json", "--figures", "pictures")
     assert "minus BLOSUM62" in result.stdout

@@ -342,7 +342,7 @@ def test_a_run_is_not_overwritten_and_nothing_is_half_written(folder, tmp_path, 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("seqdiff.checkpoint.save_file", full)
+    monkeypatch.setattr("seqdiff.tensorfile.save_file", full)
     with pytest.raises(
         DataError, match="^" + str(tmp_path / "runs" / "there" / "model.safetensors") + ".*disk is full"
     ):
