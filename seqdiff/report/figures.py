@@ -180,6 +180,10 @@ def training_figure(
             settled += [min(baselines.values())] if baselines else []
             room = 0.05 * (max(settled) - min(settled)) + 1e-3
             axes.set_ylim(min(settled) - room, max(settled) + room)
+        low, high = axes.get_ylim()
+        for line in axes.get_lines():
+            if line.get_label() in (baselines or {}) and not low <= line.get_ydata()[0] <= high:
+                line.set_label("_off the scale")  # so that the key names what is seen
         axes.set_title("Training", pad=46 if baselines else 28)
         key_above(axes)
         below.plot(steps, [math.nan if rate is None else rate for rate in rates], color=GREEN, linewidth=1.4)
