@@ -1,6 +1,6 @@
 """A long training that is killed again and again must end as one that nobody disturbs, bit for bit.
 
-    python tests/soak.py --minutes 60 --every 120 --out /tmp/soak
+    python tests/soak.py --minutes 60 --every 120 --out runs/soak
 
 Two trainings of one recipe go on beside each other. One is left alone. The other is killed every `--every` seconds, as
 the seed draws it: kill -9 at any moment, kill -9 in the middle of a save, SIGTERM, a kill -9 after which the last save
